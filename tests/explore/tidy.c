@@ -52,7 +52,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
         struct w_msg *m = &w->msgs[k];
         const struct w_node *leader = &w->nodes[w_to(m)];
         const struct w_peer *p = &leader->peers[w_from(m)];
-        if (w_type(m) != RAFT_MSG_ACK)
+        if (w_type(m) != RAFT_MSG_ACK || (m->f[3] & W_DAMAGED))
             continue;
         if (m->f[1] < round_needed(b, w, leader, m->term))
             m->f[1] = 0;
@@ -69,7 +69,8 @@ static void blunt_acks(const struct bounds *b, struct world *w)
 static bool ack_dominated(const struct w_node *leader, const struct w_msg *m)
 {
     const struct w_peer *p = &leader->peers[w_from(m)];
-    return m->f[1] <= p->round && m->f[2] <= p->match && m->f[0] == 0 && m->f[4] == p->unfit;
+    return !(m->f[3] & W_DAMAGED) && m->f[1] <= p->round && m->f[2] <= p->match && m->f[0] == 0 &&
+           m->f[4] == p->unfit;
 }
 
 /* The vote asked for would count at the candidate c, in whatever campaign it comes. */
@@ -138,6 +139,10 @@ static void forget(const struct bounds *b, struct world *w)
         const struct w_msg *m = &w->msgs[k];
         const struct w_node *s = &w->nodes[w_from(m)], *d = &w->nodes[w_to(m)];
         bool may_crash = crashes_left && (d->may & W_CRASHES);
+        if (w->damages < b->damages && (d->may & W_CRASHES)) { /* its term may fall */
+            w->msgs[kept++] = *m;
+            continue;
+        }
         if (w_place(m) == W_NET && request_useless(m, s, d, may_crash))
             w->learns[w_from(m)] |= (uint8_t)(1u << w_to(m));
         else if (w_place(m) != W_NET || !answer_useless(m, d, may_crash))
@@ -446,7 +451,7 @@ static struct w_hash name_nodes(const struct bounds *b, struct world *w, uint8_t
 struct w_hash w_tidy(const struct bounds *b, struct world *w, uint8_t name[W_NODES])
 {
     forget_terms(b, w);
-    if (!b->keep && b->damages == 0) {
+    if (!b->keep) {
         blunt_acks(b, w);
         forget(b, w);
     }

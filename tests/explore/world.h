@@ -32,8 +32,8 @@
  *
  * Damage. A node whose log is damaged starts with less, in doubt, in the term of its last entry and
  * without a vote, as if all later batches were gone. That it is in doubt its caller keeps on disk, so
- * such a node crashes no more here. While a log may still be damaged no message is forgotten, for terms
- * can fall.
+ * such a node crashes no more here. As long as that may happen to a node no message to it is forgotten, for
+ * its term can fall.
  *
  * Numbers. Rounds and probes are replaced by their ranks, since the core only compares them. Of
  * campaigns only "the present one" or "an earlier one" is kept: that numbers of campaigns, batches
@@ -87,6 +87,8 @@ enum { W_SLOW = 1, W_CRASHES = 2, W_STANDS = 4, W_READS_HERE = 8 };
 
 /* flags in f[0] of votes */
 enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4, W_HANDED = 8 };
+
+enum { W_DAMAGED = 2 }; /* in f[3] of ACK, and f[1] of PROBE_ACK */
 
 /* What f[] holds:
  *   VOTE_REQ   flags, vote_term, last_index, last_term
