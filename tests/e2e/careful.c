@@ -480,9 +480,9 @@ static void take_lock(struct conn *c, const struct want *w, const struct part *p
         wrong(c, w, "no fence and time");
     uint64_t fence = (uint64_t)p[1].n;
     c->claims = true;
-    /* It waited for the lock for so long that the time may be over. */
+    /* It waited for the lock for so long that the time may be over, and another one has it. */
     c->holds_until_ms = c->leaves ? 0 : w->at_ms + (uint64_t)p[2].n;
-    for (unsigned i = 0; i < CONNS; i++) {
+    for (unsigned i = 0; i < CONNS && c->holds_until_ms > now; i++) {
         struct conn *o = &conns[i];
         struct pollfd f = {.fd = o->fd, .events = POLLRDHUP};
         if (o != c && o->fd >= 0 && o->claims && o->holds == w->n && o->holds_until_ms > now &&
