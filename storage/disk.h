@@ -17,8 +17,14 @@ enum disk_open {
     DISK_READ,   /* an existing file, for reading */
     DISK_WRITE,  /* an existing file, for reading and writing */
     DISK_CREATE, /* a new file for both; -EEXIST when there is one */
-    DISK_DIR,    /* an existing directory, for its lock */
+    /* An existing file, of which only whole blocks of DISK_BLOCK_BYTES are written. If the file system can,
+     * they go past the page cache: that costs a third less of a processor, and a write that fails says so
+     * itself. Bytes that do not begin at such a multiple in memory, too, go through the cache. */
+    DISK_BLOCKS,
+    DISK_DIR, /* an existing directory, for its lock */
 };
+
+enum { DISK_BLOCK_BYTES = 4096 };
 
 /* Called by list() once per name; a non-zero result ends the listing and is returned by it. */
 typedef int disk_each(void *arg, const char *name);

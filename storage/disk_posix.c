@@ -24,16 +24,18 @@ enum {
 static int posix_open(void *ctx, const char *path, enum disk_open how)
 {
     static const int flags[] = {
-        [DISK_READ] = O_RDONLY | O_NOFOLLOW,
-        [DISK_WRITE] = O_RDWR | O_NOFOLLOW,
-        [DISK_CREATE] = O_RDWR | O_CREAT | O_EXCL,
+        [DISK_READ] = O_RDONLY | O_NOFOLLOW,       [DISK_WRITE] = O_RDWR | O_NOFOLLOW,
+        [DISK_CREATE] = O_RDWR | O_CREAT | O_EXCL, [DISK_BLOCKS] = O_RDWR | O_NOFOLLOW | O_DIRECT,
         [DISK_DIR] = O_RDONLY | O_DIRECTORY,
     };
     (void)ctx;
     struct stat st;
     /* To open a pipe or a terminal must not hold a start up: it does not block. */
-    int fd = open(path, flags[how] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE);
-    if (fd < 0) /* a socket or a link is not even opened */
+    int all = flags[how] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, all, FILE_MODE);
+    if (fd < 0 && errno == EINVAL && how == DISK_BLOCKS)
+        fd = open(path, all & ~O_DIRECT, FILE_MODE); /* the file system has no such way */
+    if (fd < 0)                                      /* a socket or a link is not even opened */
         return errno == ENXIO || (errno == ELOOP && how != DISK_DIR) ? -EISDIR : -errno;
     if (how != DISK_DIR && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
         (void)close(fd);
@@ -52,13 +54,20 @@ static int close_fd(void *ctx, int fd)
     return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
+/* The kernel refuses to move these bytes past the page cache. From now on the file's go through it. */
+static bool leave_direct(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_DIRECT) != 0 && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 static ssize_t posix_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
 {
     size_t got = 0;
     (void)ctx;
     while (got < len) {
         ssize_t n = pread(fd, (uint8_t *)buf + got, len - got, (off_t)(offset + got));
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(fd))))
             continue;
         if (n < 0)
             return -errno;
@@ -80,6 +89,8 @@ static int posix_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint
         ssize_t w = pwritev(fd, left + first, n - first, (off_t)offset);
         if (w < 0 && errno == EINTR)
             continue; /* nothing was taken over, so nothing is written twice */
+        if (w < 0 && errno == EINVAL && leave_direct(fd))
+            continue; /* likewise */
         if (w < 0)
             return -errno;
         offset += (uint64_t)w;

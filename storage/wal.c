@@ -60,6 +60,7 @@
 #include "storage/zero.h"
 
 _Static_assert((int)WAL_HASH_BYTES == (int)BATCH_HASH_BYTES, "one hash");
+_Static_assert((int)BATCH_BLOCK_BYTES == (int)DISK_BLOCK_BYTES, "batches are whole blocks");
 
 enum {
     SPARES_MAX = 2, /* recycled files that stand ready ahead ... */
@@ -103,13 +104,29 @@ static int break_down(struct wal *w, int rc, const char *call, uint32_t at)
     return wal_refused(rc) || rc == -EMSGSIZE ? -EIO : rc;
 }
 
+/* Puts the bytes together as DISK_BLOCKS wants them. Without memory they are written from where they are. */
+static bool gather(struct wal *w, const struct iovec *iov, int n, size_t bytes)
+{
+    if (bytes > w->gathered_cap) {
+        free(w->gathered);
+        w->gathered = aligned_alloc(BATCH_BLOCK_BYTES, bytes);
+        w->gathered_cap = w->gathered != NULL ? bytes : 0;
+    }
+    size_t at = 0;
+    for (int i = 0; i < n && w->gathered != NULL; at += iov[i++].iov_len)
+        memcpy(w->gathered + at, iov[i].iov_base, iov[i].iov_len);
+    return w->gathered != NULL;
+}
+
 static int write_and_sync(struct wal *w, const struct iovec *iov, int n, uint32_t at)
 {
-    uint64_t bytes = 0;
+    size_t bytes = 0;
     for (int i = 0; i < n; i++)
         bytes += iov[i].iov_len;
     assert(bytes % BATCH_BLOCK_BYTES == 0 && at + bytes <= w->bytes);
-    int rc = w->d->pwritev(w->d->ctx, w->fd, iov, n, at);
+    bool gathered = gather(w, iov, n, bytes);
+    const struct iovec all = {.iov_base = w->gathered, .iov_len = bytes};
+    int rc = w->d->pwritev(w->d->ctx, w->fd, gathered ? &all : iov, gathered ? 1 : n, at);
     if (segment_disk_full(rc)) /* I9; some of it may be written */
         return failed(w, -ENOSPC, "write", at);
     if (rc != 0)
@@ -165,7 +182,7 @@ static int seal(struct wal *w)
 static int open_segment(struct wal *w, uint64_t number)
 {
     segment_path(w->path, w->dir, number, SEGMENT_SUFFIX);
-    int fd = w->d->open(w->d->ctx, w->path, DISK_WRITE);
+    int fd = w->d->open(w->d->ctx, w->path, DISK_BLOCKS);
     if (fd < 0)
         return wal_refused(fd) ? failed(w, fd, "open", 0) : break_down(w, fd, "open", 0);
     w->fd = fd;
@@ -182,7 +199,7 @@ static int close_segment(struct wal *w)
 static int write_segment_head(struct wal *w, uint64_t number, uint16_t flags)
 {
     const struct fold *f = &w->fold;
-    uint8_t block[BATCH_BLOCK_BYTES];
+    _Alignas(DISK_BLOCK_BYTES) uint8_t block[BATCH_BLOCK_BYTES];
     int64_t size = w->d->size(w->d->ctx, w->fd);
     if (size < 0)
         return break_down(w, (int)size, "stat", 0);
@@ -649,5 +666,6 @@ void wal_close(struct wal *w)
     }
     fold_free(&w->fold);
     free(w->runs);
+    free(w->gathered);
     free(w);
 }

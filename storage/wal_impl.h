@@ -45,6 +45,9 @@ struct wal {
     uint16_t cut; /* BATCH_CUT when something that was refused or torn stands at `at`, else 0 */
     char path[WAL_PATH_MAX];
 
+    uint8_t *gathered; /* for write_and_sync(): as large as the largest batch so far */
+    size_t gathered_cap;
+
     unsigned spares;       /* segments number + 1 and on that exist, not in use yet */
     uint64_t oldest;       /* files from here on to the first segment wait to be used again */
     bool unsynced;         /* a name of a file was changed: not durable yet */

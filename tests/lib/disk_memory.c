@@ -298,7 +298,7 @@ static int md_open(void *ctx, const char *path, enum disk_open how)
         m->n_handles++;
     }
     m->handles[h] = (struct handle){
-        .open = true, .writable = how == DISK_WRITE || how == DISK_CREATE, .inode = inode};
+        .open = true, .writable = how != DISK_READ && how != DISK_DIR, .inode = inode};
     return (int)h + 3;
 }
 
