@@ -79,6 +79,7 @@ struct diskio {
     unsigned n_jobs;
     struct diskio_done done[QUEUE];
     unsigned done_head, n_done;
+    bool silent;           /* the owner is not woken for batches */
     uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
     uint64_t keep_from;         /* entries before it may go; 0 = no such job is queued */
@@ -97,19 +98,6 @@ struct diskio {
     struct lasting slow;
     struct lasting no_snapshot; /* the snapshots' thread's */
 };
-
-static struct timespec in_ms(uint64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t); /* as the conditions are set up */
-    t.tv_sec += (time_t)(ms / 1000);
-    t.tv_nsec += (long)(ms % 1000 * 1000000);
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
 
 /* A batch was written, so there is room. But a vote that finds its reserve is no sign of room for entries. */
 static void say_room(struct diskio *d, const struct wal_batch *b)
@@ -423,7 +411,7 @@ static bool wait_job(struct worker *w, struct job *j)
     while (!take_job(w, j, &later)) {
         if (d->stop)
             return false;
-        struct timespec until = in_ms(FETCH_AGAIN_MS);
+        struct timespec until = clock_in_ms(FETCH_AGAIN_MS);
         if (!later)
             pthread_cond_wait(&w->work, &d->lock);
         else
@@ -462,8 +450,10 @@ static void tell(struct diskio *d, const struct diskio_done *done)
     pthread_mutex_lock(&d->lock);
     assert(d->n_done < QUEUE);
     d->done[(d->done_head + d->n_done++) % QUEUE] = *done;
+    bool silent = d->silent && done->kind == DISKIO_BATCH;
     pthread_mutex_unlock(&d->lock);
-    d->cfg.wake(d->cfg.ctx);
+    if (!silent)
+        d->cfg.wake(d->cfg.ctx);
 }
 
 /* Does a job that was taken out. */
@@ -569,7 +559,7 @@ static void *work(void *arg)
 /* Ends the threads. Returns how many of them have not ended within that time. */
 static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within_ms)
 {
-    struct timespec until = in_ms(within_ms);
+    struct timespec until = clock_in_ms(within_ms);
     int rc = 0;
     pthread_mutex_lock(&d->lock);
     d->stop = true;
@@ -775,6 +765,15 @@ bool diskio_done(struct diskio *d, struct diskio_done *done)
     }
     pthread_mutex_unlock(&d->lock);
     return any;
+}
+
+bool diskio_tell_batches(struct diskio *d, bool tell)
+{
+    pthread_mutex_lock(&d->lock);
+    bool missed = tell && d->silent && d->n_done > 0;
+    d->silent = !tell;
+    pthread_mutex_unlock(&d->lock);
+    return missed;
 }
 
 void diskio_status(struct diskio *d, struct status *s)

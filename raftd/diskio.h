@@ -116,6 +116,10 @@ void diskio_doubt(struct diskio *d, bool damaged);
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);
 
+/* Whether wake() is to be called when a batch is done, as it is at first. Else the owner asks diskio_done()
+ * whenever it is awake anyway. True: a batch was done without a call, and it is wanted now. */
+bool diskio_tell_batches(struct diskio *d, bool tell);
+
 /* Fills what is known of the disk into a status. */
 void diskio_status(struct diskio *d, struct status *s);
 

@@ -40,6 +40,7 @@ struct loop {
     struct machine *machine;
     struct node *node;
     struct diskio *disk;
+    bool disk_silent; /* diskio_tell_batches() */
     struct shared *shared;
     struct readers *readers; /* threads that serve clients; NULL with readers = 0 */
     struct clients *clients; /* clients that the loop serves itself; NULL else */
@@ -50,8 +51,9 @@ struct loop {
     uint64_t began;      /* when the clock was first read in this iteration; 0: it was not yet */
     uint64_t now;        /* when it was last */
     uint64_t longest_us; /* the longest iteration since start, from `began` to the next poll */
-    uint64_t used_us;    /* processor time of this thread at the end of the last iteration */
-    uint64_t most_us;    /* the most that one iteration has used */
+    uint64_t used_us;    /* processor time of this thread when it was last read */
+    uint64_t most_us;    /* the most that one iteration has used, see measure() */
+    unsigned iterations; /* since used_us was read */
     uint64_t deadline;   /* the node's, as of the last flush */
 
     struct stopping stopping;
@@ -65,7 +67,7 @@ struct loop {
     struct request *fetches, **fetches_end; /* of clients; the first one is being read */
 
     ev_io udp_io, alarm_io;
-    ev_async disk_async, request_async;
+    ev_async disk_async, request_async, more_async;
     ev_signal term_signal, int_signal, hup_signal;
     ev_prepare prepare;
 };

@@ -20,6 +20,19 @@ uint64_t clock_used_us(void)
     return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
+struct timespec clock_in_ms(uint64_t ms)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)(ms / 1000);
+    t.tv_nsec += (long)(ms % 1000 * 1000000);
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 int thread_start(pthread_t *t, void *(*fn)(void *), void *arg)
 {
     sigset_t all, old;

@@ -153,6 +153,22 @@ bool replica_term_durable(const struct replica *r)
     return r->raft.durable_term == r->raft.term;
 }
 
+bool replica_awaits_disk(const struct replica *replica)
+{
+    const struct raft *r = &replica->raft;
+    unsigned others = 0;
+    if (r->role != RAFT_LEADER || r->inflight_seq == 0 || r->written_last != r->trail.last ||
+        r->truncate_pending || r->reset_pending || r->inflight_term != r->term ||
+        r->inflight_vote != r->vote || r->durable_term != r->term)
+        return true;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        if (r->peers[i].match_index > r->durable_index)
+            return true;
+        others += r->peers[i].standing == RAFT_VOTER;
+    }
+    return others == 0;
+}
+
 bool replica_make_room(struct replica *r, size_t size, unsigned count)
 {
     struct entries *e = &r->log;

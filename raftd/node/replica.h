@@ -131,6 +131,10 @@ bool replica_members_changed(struct replica *r);
 /* Our term is on our disk. Before, no message of ours may name it. */
 bool replica_term_durable(const struct replica *r);
 
+/* Something waits for the batch in flight. False for a leader that has nothing to write behind it, and none
+ * of whose entries in it would be committed by our disk: no peer has acknowledged one yet. */
+bool replica_awaits_disk(const struct replica *r);
+
 /* Gives the core one event. Proposals and appended entries have functions of their own. */
 void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev);
 

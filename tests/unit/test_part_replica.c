@@ -56,6 +56,28 @@ static void test_leader(void **state)
     part_stop(&p);
 }
 
+/* A leader waits for its own disk only if that would commit something, or if more is to be written. */
+static void test_awaits_disk(void **state)
+{
+    (void)state;
+    static struct part p;
+    part_start(&p);
+    assert_true(replica_awaits_disk(&p.r)); /* a follower's answers wait for it */
+    part_lead(&p);
+    part_match(&p, 2);
+    part_ack(&p, 2, 1, 0);
+    p.disk_waits = true;
+    assert_true(propose(&p, 10));
+    assert_true(p.batch.last_index == 2 && !replica_awaits_disk(&p.r));
+    part_ack(&p, 2, 2, 0);
+    assert_true(replica_awaits_disk(&p.r)); /* both have it, as soon as we have */
+    replica_persisted(&p.r, p.now, p.seq);
+    part_settle(&p);
+    assert_true(propose(&p, 10) && !replica_awaits_disk(&p.r));
+    assert_true(propose(&p, 10) && replica_awaits_disk(&p.r)); /* that one is not written yet */
+    part_stop(&p);
+}
+
 /* NODE_SEAL_US after the last batch an idle one proves it, once, and tells the newest commit index. */
 static void test_seal(void **state)
 {
@@ -317,10 +339,15 @@ static void test_members_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader),        cmocka_unit_test(test_seal),
-        cmocka_unit_test(test_room),          cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_backlog),       cmocka_unit_test(test_members),
-        cmocka_unit_test(test_members_fall),  cmocka_unit_test(test_members_of_a_snapshot),
+        cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_awaits_disk),
+        cmocka_unit_test(test_seal),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_members_fall),
+        cmocka_unit_test(test_members_of_a_snapshot),
         cmocka_unit_test(test_members_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
