@@ -699,6 +699,8 @@ void sim_programs_start(struct sim_node *m);
 bool sim_awaits(void *ctx);
 /* All is well, and the programs want nothing more. */
 void sim_wait_freed(struct sim *s);
+/* So long after a process is over its leader has freed what belonged to it. */
+uint64_t sim_free_us(const struct sim *s);
 /* How long so many writes take, one behind the other, at the node whose disk is always the slowest. */
 uint64_t sim_slow_writes(const struct sim *s, unsigned n);
 void sim_check_all_leased(struct sim *s);

@@ -212,12 +212,16 @@ static unsigned claims(const struct sim *s, const struct sim_node *m)
     return n;
 }
 
+uint64_t sim_free_us(const struct sim *s)
+{
+    return s->o.lease_us + s->o.lease_us / OVER_PARTS + s->o.timeout_us +
+           OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US + sim_slow_writes(s, FREE_WRITES);
+}
+
 /* A new leader counts anew. */
 void sim_wait_freed(struct sim *s)
 {
-    uint64_t bound = s->o.lease_us + s->o.lease_us / OVER_PARTS + s->o.timeout_us +
-                     OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US +
-                     sim_slow_writes(s, FREE_WRITES);
+    uint64_t bound = sim_free_us(s);
     int leader = sim_leader(s);
     unsigned most = 0, n = 0;
     for (uint64_t since = s->now; leader < 0 || (n = claims(s, &s->m[leader])) > 0;

@@ -162,14 +162,19 @@ static void idle(struct sim *s)
 {
     uint64_t terms[NODES], batches[NODES], datagrams;
     uint64_t settle = SETTLE_US + sim_slow_writes(s, SETTLE_WRITES);
+    bool frees = false;
     sim_run(s, settle);
     wait_for_room(s); /* the last seal can fill a log: then its leader hands over */
     wait_for_priority(s);
     sim_run(s, settle);
     int leader = sim_leader(s);
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (s->m[i].outside_later && (int)i != leader)
+        if (s->m[i].outside_later && (int)i != leader) {
             put_outside(s, &s->m[i], leader);
+            frees = true; /* the keys of its clients, by an entry */
+        }
+    if (frees)
+        sim_run(s, sim_free_us(s) + settle);
     datagrams = s->t.datagrams;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         batches[i] = s->m[i].batches;
