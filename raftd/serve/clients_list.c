@@ -127,12 +127,19 @@ static bool may_kill(const struct round *r, const struct conn *conn)
     return r->trusted || (conn->user != NULL && conn->user->uid == r->uid);
 }
 
+/* What is no text, or longer than any address, is the address of no connection: none has an empty one. */
+static void take_address(char *address, const struct resp_arg *value)
+{
+    memset(address, 0, ROUND_ADDRESS_BYTES);
+    if (value->len < ROUND_ADDRESS_BYTES && memchr(value->p, '\0', value->len) == NULL)
+        memcpy(address, value->p, value->len);
+}
+
 /* NULL: the word was taken, with its value. */
 static const char *take_word(struct round *r, const struct resp_arg *word,
                              const struct resp_arg *value)
 {
     struct round_filter *f = &r->filter;
-    char *address = NULL;
     int64_t n;
     if (resp_is(word, "type")) {
         if (resp_is(value, "normal"))
@@ -150,10 +157,10 @@ static const char *take_word(struct round *r, const struct resp_arg *word,
         r->ids[r->n_ids++] = (uint64_t)n;
     } else if (r->kills && resp_is(word, "addr")) {
         f->by_address = true;
-        address = f->address;
+        take_address(f->address, value);
     } else if (r->kills && resp_is(word, "laddr")) {
         f->by_own_address = true;
-        address = f->own_address;
+        take_address(f->own_address, value);
     } else if (r->kills && resp_is(word, "user")) {
         if (!resp_is(value, "default"))
             return "ERR No such user: all clients are the user default";
@@ -170,8 +177,6 @@ static const char *take_word(struct round *r, const struct resp_arg *word,
                           "and SKIPME, each with a value"
                         : "ERR syntax error: CLIENT LIST takes TYPE type and ID id ...";
     }
-    if (address != NULL && value->len < ROUND_ADDRESS_BYTES) /* no address is longer */
-        memcpy(address, value->p, value->len);
     return NULL;
 }
 
@@ -183,8 +188,7 @@ static const char *take_filter(struct round *r, const struct call *call)
         r->plain = true;
         r->filter.but = 0;
         r->filter.by_address = true;
-        if (call->argv[2].len < ROUND_ADDRESS_BYTES)
-            memcpy(r->filter.address, call->argv[2].p, call->argv[2].len);
+        take_address(r->filter.address, &call->argv[2]);
         return NULL;
     }
     if (r->kills && call->argc < 4)

@@ -156,6 +156,15 @@ static void test_kill(void **state)
     expect(first, "0");
     ask(first, "CLIENT KILL nosuch:1");
     expect(first, "-ERR No such client");
+    ask(first, "CLIENT KILL ADDR %s:0 ADDR %s", f->path, f->path); /* the last one counts */
+    expect(first, "0");
+    char with_zero[300];
+    int len = snprintf(with_zero, sizeof with_zero,
+                       "*3\r\n$6\r\nCLIENT\r\n$4\r\nKILL\r\n$%zu\r\n%s:0", strlen(f->path) + 4,
+                       f->path);
+    len += snprintf(with_zero + len + 1, 10, "x\r\n") + 1;
+    assert_int_equal(send(first, with_zero, (size_t)len, MSG_NOSIGNAL), len);
+    expect(first, "-ERR No such client");
     ask(c.fd[1], "SUBSCRIBE __keyevent@0__:del");
     expect_part(c.fd[1], "subscribe");
     ask(first, "CLIENT KILL TYPE pubsub USER default ADDR %s:0 LADDR %s:0", f->path, f->path);
