@@ -138,6 +138,8 @@ static const char *check_peer(const struct raft *r, const struct raft_peer *p)
     case RAFT_PEER_REPLICATE:
         CHECK(p->epoch != 0 && p->epoch == p->probe, "a stream without its probe");
         CHECK(p->base_index <= r->trail.last, "a stream that starts beyond the log");
+        CHECK(p->boot != 0 || p->probe_index == p->base_index,
+              "a stream that starts elsewhere than its probe, which is not answered");
         break;
     }
     return NULL;

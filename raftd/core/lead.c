@@ -311,20 +311,19 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
-    if (p->state == RAFT_PEER_REPLICATE && !matched(p)) {
-        p->state = RAFT_PEER_PROBE;
-        p->epoch = 0;
-    }
-    if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
+    if (matched(p) && m->probe_ack.boot != p->boot) {
         restart_probe(r, p); /* it restarted: the new process lacks the beginning of the stream */
         return;
     }
-    if (p->state == RAFT_PEER_REPLICATE) {
+    if (matched(p)) {
         r->stats.stale_msgs++;
         return;
     }
+    bool streams = p->state == RAFT_PEER_REPLICATE;
     if (m->probe_ack.damaged)
         heed_damage(r, p, m->probe_ack.boot);
+    if (m->probe_ack.damaged && streams)
+        return; /* it is probed anew, without entries */
     uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
     if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
         restart_probe(r, p); /* its former process has acknowledged more meanwhile */
