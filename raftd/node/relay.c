@@ -314,7 +314,10 @@ static void shut_in_time(struct relay_in *x, uint64_t now)
         x->full_since = NEVER;
     else if (x->full_since == NEVER)
         x->full_since = now;
-    if (now < shut_at(x) || !note_shut(x))
+    if (now < shut_at(x))
+        return;
+    x->full_since = now; /* what can't be shut now is tried again after as long */
+    if (!note_shut(x))
         return;
     x->flow.shut = true;
     x->flow.log_full = replica_raft(x->replica)->log_full;

@@ -254,7 +254,8 @@ static void test_shut(void **state)
     stop();
 }
 
-/* There is a bound on what is remembered of streams that are shut. Beyond it a stream waits. */
+/* There is a bound on what is remembered of streams that are shut. Beyond it a stream waits, and so does one
+ * whose process has ended: nobody is woken for them all the time. */
 static void test_shut_many(void **state)
 {
     (void)state;
@@ -270,8 +271,16 @@ static void test_shut_many(void **state)
         p.now += 2 * RELAY_SHUT_US;
         flows_drain(&two->flows, p.now);
         assert_int_equal(two->relay.flow.shut, round == 1);
+        assert_true(relay_in_deadline(&two->relay) > p.now);
         peers.shuts.term--; /* of an earlier term they say nothing */
     }
+    relayed(two, 11);
+    p.r.raft.peers[0].boot = p.r.raft.peers[1].boot = 1
+                                                      << 20; /* it is another process from now on */
+    p.now += 2 * RELAY_SHUT_US;
+    flows_drain(&two->flows, p.now);
+    assert_false(two->relay.flow.shut);
+    assert_true(relay_in_deadline(&two->relay) == p.now + RELAY_SHUT_US);
     stop();
 }
 
