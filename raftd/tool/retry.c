@@ -59,7 +59,8 @@ void retry_missed(struct retry *r, const char *path, enum ctl_outcome outcome)
 {
     int error = errno;
     uint64_t pause_ms = AGAIN_MS;
-    if (outcome == CTL_NOT_RUNNING) {
+    bool took = error == EPIPE || error == ECONNRESET; /* us, and no word: so it is there */
+    if (outcome == CTL_NOT_RUNNING && !took) {
         bool first = r->fd < 0;
         if (first)
             r->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

@@ -206,6 +206,13 @@ static void test_times(void **state)
     assert_true(r.fd == -1 && left_ms(&r) > 100 && left_ms(&r) <= 200);
     retry_missed(&r, sock, CTL_ANSWERED);
     assert_true(r.fd == -1 && left_ms(&r) > 100 && left_ms(&r) <= 200);
+    static const int broken[] = {EPIPE, ECONNRESET}; /* before it had the question */
+    for (unsigned i = 0; i < 2; i++) {
+        errno = broken[i];
+        retry_missed(&r, sock, CTL_NOT_RUNNING);
+        assert_true(r.fd == -1 && left_ms(&r) > 100 && left_ms(&r) <= 200);
+    }
+    errno = ENOENT;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &full), 0);
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = full.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
