@@ -65,6 +65,12 @@ awk -v unit="$units/raftd-events.service" -v to="$units/raftd-events-open" '
     file != "" { print >file }' raftd/raftd.8
 [ -e "$units/raftd-events-open2.service" ] || { echo "no examples in raftd.8"; exit 1; }
 grep -q ^CapabilityBoundingSet=~ "$units/raftd-events-open2.service" || { echo "another example in raftd.8"; exit 1; }
+# The second one takes every wall away. What is left closes nothing then.
+while read -r wall; do
+    [ "$(grep -c "^$wall=" "$units/raftd-events-open2.service")" -gt "$(grep -c "^$wall=" "$units/raftd-events.service")" ] ||
+        { echo "raftd.8 leaves $wall"; exit 1; }
+done < <(sed -n '/^UMask=/,/^$/s/=.*//p' "$units/raftd-events.service" |
+    grep -vxE 'UMask|AmbientCapabilities|IPAddressDeny|SystemCallErrorNumber' | sort -u)
 for unit in "$units"/*; do
     said=$(systemd-analyze verify --man=no "$unit" 2>&1)
     code=$?
