@@ -177,7 +177,8 @@ GROUP_diskio := $(addprefix raftd/,diskio.c disk_name.c durations.c imager.c ref
 WRAP_RCU := -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 # A cluster in one process.
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
-  tests/lib/last_words.c $(GROUP_status) $(addprefix raftd/serve/,events.c watch.c channels.c glob.c resp.c) raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
+  tests/lib/last_words.c $(GROUP_status) $(addprefix raftd/serve/,events.c watch.c channels.c glob.c resp.c cursors.c tally.c token.c) \
+  $(sort $(wildcard raftd/serve/commands*.c)) raftd/base/clock.c raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
 # What serves local clients.
 GROUP_clients := $(call room,raftd/serve) raftd/node/health.c raftd/node/happened.c $(GROUP_core) $(GROUP_state) raftd/base/clock.c -lev
 # What makes fuzz targets fast: curve points and keys that are remembered, large memory that is kept, and RCU

@@ -421,6 +421,7 @@ void sim_check(struct sim *s, struct sim_node *m)
     if (m->wiped && r->role == RAFT_LEADER && !sim_counts(&r->members, m->at, sim_disk_of(m)))
         sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);
     sim_watch(s, m);
+    sim_scan(s, m);
     sim_events(s, m);
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->trail.last << 20 ^ r->commit_index);
 }

@@ -414,6 +414,7 @@ void sim_clients_free(struct sim *s)
     free(s->clients);
     free(s->ids);
     free(s->row);
+    sim_scans_free(s);
     linear_free(s->linear);
 }
 

@@ -481,7 +481,8 @@ struct sim {
     struct linear *linear;
     struct change_made *made; /* all that were committed */
     size_t n_made, cap_made;
-    uint8_t *row; /* of values */
+    struct scans *scans; /* scan.c's */
+    uint8_t *row;        /* of values */
     struct current current[NODES];
     bool closed;     /* clients ask nothing new */
     uint64_t seen;   /* highest index that a client has seen an effect of */
@@ -772,6 +773,11 @@ void sim_check_transaction(struct sim *s, const struct sim_node *m, const struct
 void sim_watch_made(struct sim *s, uint64_t index, uint32_t key, uint32_t op);
 /* Those who watch at that node get news, if it has some. */
 void sim_watch(struct sim *s, struct sim_node *m);
+
+/* scan.c */
+/* Some page of a scan may be asked of that node. */
+void sim_scan(struct sim *s, struct sim_node *m);
+void sim_scans_free(struct sim *s);
 
 /* events.c */
 /* Who follows the events of that node hears some. */

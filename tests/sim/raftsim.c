@@ -217,6 +217,10 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->compacted += t->compacted;
     s->events_told += t->events_told;
     s->breaks += t->breaks;
+    s->scans += t->scans;
+    s->scans_moved += t->scans_moved;
+    s->pages += t->pages;
+    s->unknown_cursors += t->unknown_cursors;
     s->held += t->held;
     s->frees += t->frees;
     s->overs += t->overs;
@@ -281,6 +285,10 @@ static void print_stats(const struct sum *sum)
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
     printf("  events: told %" PRIu64 ", and %" PRIu64 " breaks\n", t->events_told, t->breaks);
+    printf("  scans: %" PRIu64 " came to their end, %" PRIu64
+           " of them while entries were applied; %" PRIu64 " pages, %" PRIu64
+           " cursors that were not known\n",
+           t->scans, t->scans_moved, t->pages, t->unknown_cursors);
     printf("  locks: held in %" PRIu64 " steps, %" PRIu64
            " processes freed, living ones over in %" PRIu64 " steps\n",
            t->held, t->frees, t->overs);

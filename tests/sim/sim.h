@@ -142,8 +142,10 @@ struct sim_totals {
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
     uint64_t told;                       /* changes, to those who watch; ... */
     uint64_t events_told, breaks;        /* ... events; and times that others came between */
-    uint64_t ends;                       /* keys whose time had come */
-    uint64_t compacted;  /* times that some of these wanted more than was remembered */
+    uint64_t scans, scans_moved;     /* that came to their end; ... while entries were applied */
+    uint64_t pages, unknown_cursors; /* answers to scans */
+    uint64_t ends;                   /* keys whose time had come */
+    uint64_t compacted;              /* times that some of these wanted more than was remembered */
     uint64_t doubts;     /* nodes that were told that they had lost something, and have it again */
     uint64_t damaged;    /* nodes that started in doubt, with less than they had ... */
     uint64_t healed;     /* ... and those that were healed */

@@ -72,7 +72,7 @@ static void test_same_seed_same_run(void **state)
 static void test_profiles(void **state)
 {
     (void)state;
-    uint64_t copies = 0, ended = 0;
+    uint64_t copies = 0, ended = 0, scans = 0, unknown_cursors = 0;
     for (unsigned p = 0; sim_profile_name(p) != NULL; p++) {
         struct sim_totals sum = {0};
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -85,6 +85,8 @@ static void test_profiles(void **state)
             sum.leaders += t.leaders;
             copies += t.copies;
             ended += t.ended;
+            scans += t.scans_moved;
+            unknown_cursors += t.unknown_cursors;
         }
         print_message("%-10s %4" PRIu64 " writes, %4" PRIu64 " reads, %3" PRIu64 " leaders\n",
                       sim_profile_name(p), sum.acked, sum.reads, sum.leaders);
@@ -93,6 +95,9 @@ static void test_profiles(void **state)
     print_message("%" PRIu64 " copies of writes, %" PRIu64 " entries of processes not current\n",
                   copies, ended);
     assert_true(copies > 0 && ended > 0);
+    print_message("%" PRIu64 " scans while entries were applied, %" PRIu64 " cursors not known\n",
+                  scans, unknown_cursors);
+    assert_true(scans > 0 && unknown_cursors > 0);
 }
 
 static void put_some(struct sim *s, unsigned node)
