@@ -23,9 +23,11 @@ void debts_await(struct debts *d, bool awaits)
     d->awaits = awaits;
 }
 
-bool debts_applied(struct debts *d)
+bool debts_applied(struct debts *d, uint64_t now)
 {
-    d->lead_due |= d->awaits && replica_raft(d->replica)->role == RAFT_LEADER;
+    const struct raft *r = replica_raft(d->replica);
+    d->lead_due |= d->awaits && r->role == RAFT_LEADER &&
+                   now < replica_peer(d->replica, d->peer)->heard + 2 * r->cfg.election_timeout;
     return d->lead_due;
 }
 

@@ -37,8 +37,9 @@ bool debts_waits(const struct debts *d);
 /* The peer says whether clients of it wait for whatever is committed next. */
 void debts_await(struct debts *d, bool awaits);
 
-/* Something was applied here. True: the peer is to be told soon. */
-bool debts_applied(struct debts *d);
+/* Something was applied here. True: the peer is to be told soon. One that was silent for two election
+ * timeouts, and may be gone, is not told of everything, whatever it said last. */
+bool debts_applied(struct debts *d, uint64_t now);
 
 /* This LEAD goes to the peer. */
 void debts_lead(struct debts *d, const struct raft_msg *m);

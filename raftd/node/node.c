@@ -612,7 +612,7 @@ static void apply(struct node *n, uint64_t now)
     writes_published(&n->writes);
     n->unfinished |= count >= NODE_APPLY_MAX || bytes >= NODE_APPLY_BYTES_MAX;
     for (unsigned i = 0; i < n->peers.n; i++)
-        if (debts_applied(&n->peers.all[i]->debts))
+        if (debts_applied(&n->peers.all[i]->debts, now))
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
 }
 

@@ -144,19 +144,22 @@ static void test_awaits(void **state)
     arrive();
     part_ack(&p, 2, 1, 0);
     assert_true(replica_next(&p.r, &rec));
-    assert_false(debts_applied(&d));
+    assert_false(debts_applied(&d, p.now));
     debts_await(&d, true);
     assert_false(debts_waits(&d)); /* nothing was applied since */
-    assert_true(debts_applied(&d) && debts_waits(&d));
+    assert_true(debts_applied(&d, p.now) && debts_waits(&d));
     lead(1, 1);
     assert_false(debts_waits(&d));
     debts_note(&d, p.now);
     assert_true(debts_ask_at(&d) != RAFT_NEVER); /* and asked whether it heard that */
     debts_await(&d, false);
-    assert_false(debts_applied(&d));
+    assert_false(debts_applied(&d, p.now));
     debts_await(&d, true);
+    assert_true(debts_applied(&d, p.now + 2 * T_US - 1));
+    lead(1, 1);
+    assert_false(debts_applied(&d, p.now + 2 * T_US)); /* it may be gone */
     part_follow(&p, 3, replica_raft(&p.r)->term + 1, 0);
-    assert_false(debts_applied(&d)); /* another one leads */
+    assert_false(debts_applied(&d, p.now)); /* another one leads */
     stop();
 }
 
