@@ -12,7 +12,7 @@
 
 enum { TERMINAL_FDS = 3, TERMINAL_KEYS = 1 }; /* places; in one is that of keys */
 
-/* Only terminal.c looks inside. */
+/* Only terminal.c looks inside; the out is for its test to see. */
 struct terminal {
     int out;     /* does not block if that can be had without a change for others */
     int keys;    /* standard input; -1: no key will come */
