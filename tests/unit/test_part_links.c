@@ -8,14 +8,22 @@ static struct part p;
 static struct links l;
 static struct link link2, link3;
 
-static void start(void)
+static void start_with(uint64_t election_timeout_us)
 {
-    part_start(&p);
+    struct wal_report rep = {.verdict = WAL_CLEAN};
+    part_configure(&p);
+    p.cfg.election_timeout_us = election_timeout_us;
+    assert_true(replica_init(&p.r, &p.cfg, &p.io, &rep, 0, 0, p.now));
     link2 = link3 = (struct link){0};
     links_init(&l, &p.cfg, &p.r, p.now);
     links_add(&l, p.now, 2, &link2);
     links_add(&l, p.now, 3, &link3);
     links_follow(&l);
+}
+
+static void start(void)
+{
+    start_with(T_US);
 }
 
 static void hears(struct link *link, uint32_t percent)
@@ -109,9 +117,8 @@ static void test_rarely(void **state)
 {
     (void)state;
     struct wire_links out = {0}, row = {.rows = 1, .cols = 3, .id = {3}, .heard = {{30, 0, 0}}};
-    start();
+    start_with(3 * S);
     row.members = (uint16_t)wire_voters_digest(p.cfg.voters, 3);
-    p.r.raft.cfg.election_timeout = 3 * S;
     part_lead(&p);
     links_watch(&l, p.now);
     assert_true(links_fill(&l, p.now, 2, &out));

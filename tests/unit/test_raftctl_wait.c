@@ -101,7 +101,8 @@ static char *text_of(const char *words)
         else if (strcmp(word, "heard") == 0)
             fprintf(f, "peer.3.last_heard_ms=%u\npeer.3.loss_in_permille=-1\n", n);
         else if (strcmp(word, "health") == 0)
-            fprintf(f, "health=%s\n", health_name((enum health)n));
+            fprintf(f, "health=%s\ndisk_full=%d\n", health_name((enum health)n),
+                    n == HEALTH_DISK_FULL);
         else
             fail_msg("%s", word);
     }
