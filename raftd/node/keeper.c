@@ -15,11 +15,16 @@ static uint64_t end_due_at(void *ctx, uint64_t now)
     return ms == UINT64_MAX ? NEVER : cluster_time_when(replica_time(k->replica), ms);
 }
 
+/* As many commands as all that is due takes (MACHINE_ENDS_MAX). */
 static size_t end_due(void *ctx, uint64_t now, unsigned before, uint8_t cmd[KEEPER_CMD_BYTES_MAX])
 {
-    (void)ctx;
-    (void)now;
-    return before > 0 ? 0 : cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
+    struct keeper *k = ctx;
+    if (before == 0)
+        k->to_end = machine_count_due(k->machine, cluster_time_ms(replica_time(k->replica), now),
+                                      KEEPER_BATCH_MAX * MACHINE_ENDS_MAX);
+    if (before > 0 && k->to_end <= (size_t)before * MACHINE_ENDS_MAX)
+        return 0;
+    return cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
 }
 
 /* ---- all duties ---- */

@@ -38,6 +38,7 @@ struct keeper {
     unsigned n;
     struct keeper_duty duties[KEEPER_DUTIES_MAX];
     uint64_t retry_at; /* nothing is tried before */
+    size_t to_end;     /* keys for which commands are being written */
 };
 
 /* *k is zeroed. Its first duty is to end keys whose expiry has come (CMD_END_DUE). All that is passed here

@@ -62,3 +62,17 @@ void due_remove(struct due *d, struct kv_object *o)
     if (i < d->n)
         rise(d, i, last);
 }
+
+/* Of the one at i and all below it. */
+static size_t count(const struct due *d, size_t i, uint64_t until_ms, size_t most)
+{
+    if (most == 0 || i >= d->n || kv_lead(d->at[i])->expiry_ms > until_ms)
+        return 0;
+    size_t n = 1 + count(d, 2 * i + 1, until_ms, most - 1);
+    return n + count(d, 2 * i + 2, until_ms, most - n);
+}
+
+size_t due_count(const struct due *d, uint64_t until_ms, size_t most)
+{
+    return count(d, 0, until_ms, most);
+}

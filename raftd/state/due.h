@@ -37,6 +37,9 @@ bool due_reserve(struct due *d);
 void due_add(struct due *d, struct kv_object *o);
 void due_remove(struct due *d, struct kv_object *o);
 
+/* How many end up to that time, but no more than `most`: it takes time for so many, and not for all. */
+size_t due_count(const struct due *d, uint64_t until_ms, size_t most);
+
 /* The first one by (expiry, key), or NULL. */
 static inline const struct kv_object *due_first(const struct due *d)
 {

@@ -162,6 +162,11 @@ const struct kv_object *kv_first_due(const struct kv *kv)
     return due_first(&kv->due);
 }
 
+size_t kv_count_due(const struct kv *kv, uint64_t until_ms, size_t most)
+{
+    return due_count(&kv->due, until_ms, most);
+}
+
 enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
 {
     if (c->expiry_ms != 0 && !due_reserve(&kv->due))

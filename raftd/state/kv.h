@@ -70,6 +70,9 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
  * kv_find(). NULL: none has an expiry. */
 const struct kv_object *kv_first_due(const struct kv *kv);
 
+/* How many of them have an expiry up to that cluster time, but no more than `most`. */
+size_t kv_count_due(const struct kv *kv, uint64_t until_ms, size_t most);
+
 /* Adds to the history what entry `index` has just made of a key: it was put, by the last kv_put(), or was
  * deleted or expired. Once per entry and key. `operations`: see history.h. False: no memory. */
 bool kv_tell(struct kv *kv, uint64_t index, enum history_kind kind, uint32_t operations,

@@ -265,6 +265,11 @@ uint64_t machine_next_expiry(const struct machine *m)
     return o != NULL ? kv_expiry_ms(o) : UINT64_MAX;
 }
 
+size_t machine_count_due(const struct machine *m, uint64_t until_ms, size_t most)
+{
+    return kv_count_due(m->kv, until_ms, most);
+}
+
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit)
 {
     struct cmd c;

@@ -139,6 +139,9 @@ uint64_t machine_cluster_ms(const struct machine *m);
 /* The earliest expiry of all keys, cluster time; UINT64_MAX: none has one. */
 uint64_t machine_next_expiry(const struct machine *m);
 
+/* How many keys have an expiry up to that cluster time, but no more than `most`. */
+size_t machine_count_due(const struct machine *m, uint64_t until_ms, size_t most);
+
 /* A well-formed command, applied now, would be MACHINE_FULL. If it has a token, that says nothing of copies
  * that may be under way elsewhere. */
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);

@@ -2,6 +2,8 @@
 /* The leader's duties: done when they are due, one command of each under way, and again what was lost. */
 #include "tests/lib/node_part.h"
 
+#include <stdio.h>
+
 #include "raftd/base/num.h"
 #include "raftd/base/rcu.h"
 #include "raftd/node/keeper.h"
@@ -66,6 +68,15 @@ static void put(const char *key, uint64_t expiry_ms)
                                                      .modify_revision = 1,
                                                      .expiry_ms = expiry_ms}),
                      KV_DONE);
+}
+
+static void put_many(unsigned n, uint64_t expiry_ms)
+{
+    char key[12];
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(key, sizeof key, "%u", i);
+        put(key, expiry_ms);
+    }
 }
 
 /* Node 2 has all, so it is committed, and applied here. */
@@ -141,12 +152,12 @@ static void test_one_under_way(void **state)
     start();
     lead();
     uint64_t before = last();
-    for (unsigned i = 0; i < MACHINE_ENDS_MAX + 1; i++)
-        put((char[]){(char)('a' + i / 26), (char)('a' + i % 26), 0}, 1);
+    put_many(MACHINE_ENDS_MAX, 1);
     for (unsigned i = 0; i < 3; i++, p.now += 10 * MS) {
         step();
         assert_true(last() == before + 1 && keeper_deadline(&k, p.now) == NEVER);
     }
+    put("late", 1);
     second_due = p.now;
     assert_true(keeper_deadline(&k, p.now) == p.now);
     step();
@@ -182,6 +193,32 @@ static void test_together(void **state)
     replica_set_log_full(&p.r, true);
     step();
     assert_true(keeper_deadline(&k, p.now) == p.now + KEEPER_RETRY_US);
+    stop();
+}
+
+/* Keys that are due end together, more of them than one command ends, and none that is not due. */
+static void test_end_together(void **state)
+{
+    (void)state;
+    start();
+    lead();
+    uint64_t before = last(), due = cluster_ms() + 5000;
+    put_many(2 * MACHINE_ENDS_MAX + 1, due);
+    put("later", due + 1);
+    p.now = keeper_deadline(&k, p.now);
+    step();
+    assert_true(last() == before + 3);
+    commit();
+    assert_true(kv_count(kv) == 1 && last() == before + 3);
+    put_many(2 * MACHINE_ENDS_MAX, due);
+    step();
+    assert_true(last() == before + 5);
+    commit();
+    put_many((KEEPER_BATCH_MAX + 1) * MACHINE_ENDS_MAX, due);
+    step();
+    assert_true(last() == before + 5 + KEEPER_BATCH_MAX);
+    commit();
+    assert_true(kv_count(kv) == 1 + MACHINE_ENDS_MAX);
     stop();
 }
 
@@ -235,8 +272,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_when_due), cmocka_unit_test(test_one_under_way),
-        cmocka_unit_test(test_together), cmocka_unit_test(test_who),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_together), cmocka_unit_test(test_end_together),
+        cmocka_unit_test(test_who),      cmocka_unit_test(test_refused),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
