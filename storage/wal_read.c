@@ -22,7 +22,7 @@
 struct reader {
     struct wal *w;
     uint64_t number; /* segment at hand */
-    int fd;          /* of it; the wal's own for the current segment */
+    int fd;          /* of it; the wal's own is for whole blocks alone (DISK_BLOCKS) */
     uint32_t at;     /* batch at hand */
     struct batch_head head;
     uint32_t record_at; /* a record in that batch, 0 for its first */
@@ -67,7 +67,7 @@ static int read_bytes(struct reader *r, void *to, size_t len, uint32_t at)
 static int leave_segment(struct reader *r)
 {
     int rc = 0;
-    if (r->fd >= 0 && r->fd != r->w->fd)
+    if (r->fd >= 0)
         rc = r->w->d->close(r->w->d->ctx, r->fd);
     r->fd = -1;
     return rc == 0 ? 0 : read_failed(r, rc, "close");
@@ -77,10 +77,7 @@ static int enter_segment(struct reader *r, uint64_t number)
 {
     r->number = number;
     segment_path(r->path, r->w->dir, number, SEGMENT_SUFFIX);
-    if (number == r->w->number && r->w->fd >= 0)
-        r->fd = r->w->fd;
-    else
-        r->fd = r->w->d->open(r->w->d->ctx, r->path, DISK_READ);
+    r->fd = r->w->d->open(r->w->d->ctx, r->path, DISK_READ);
     return r->fd < 0 ? read_failed(r, r->fd, "open") : 0;
 }
 

@@ -4,6 +4,7 @@
 #include "storage/disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@
 
 #include "storage/ident.h"
 #include "storage/wal.h"
+#include "storage/wal_impl.h"
 #include "tests/lib/disk_model.h"
 #include "tests/lib/disk_memory.h"
 
@@ -293,7 +295,10 @@ static void a_whole_log_works_on_the_real_disk(void **state)
             if (wal_append(w, &b->batch) != 0)
                 fail_msg("%s", wal_error(w));
         }
+        int flags = fcntl(w->fd, F_GETFL);
         assert_null(model_differs(m, w, NULL));
+        assert_int_equal(fcntl(w->fd, F_GETFL),
+                         flags); /* reads do not stand in the way of writes */
         wal_close(w);
     }
     assert_true(rep.segments >= 2);
