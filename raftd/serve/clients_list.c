@@ -121,10 +121,19 @@ static bool is_meant(const struct round *r, const struct conn *conn, uint64_t no
            (!f->by_own_address || has_address(conn, false, f->own_address));
 }
 
+/* Who is at the other end; by TCP the same for all. Users may share a struct user. */
+static uid_t user_of(const struct conn *conn)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t len = sizeof peer;
+    (void)getsockopt(conn->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+    return peer.uid;
+}
+
 /* Whoever may be reached through the socket is served; but nobody can throw out the administrator. */
 static bool may_kill(const struct round *r, const struct conn *conn)
 {
-    return r->trusted || (conn->user != NULL && conn->user->uid == r->uid);
+    return r->trusted || user_of(conn) == r->uid;
 }
 
 /* What is no text, or longer than any address, is the address of no connection: none has an empty one. */
@@ -324,7 +333,7 @@ enum blocked list_begin(struct conn *conn, const struct call *call)
     r->asker = conn->talker.id;
     r->kills = resp_is(&call->argv[1], "kill");
     r->trusted = conn->user->trusted;
-    r->uid = conn->user->uid;
+    r->uid = user_of(conn);
     const char *error = take_filter(r, call);
     if (error != NULL)
         return refuse(conn, req, error);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { DIALS_MAX = CLIENTS_CONNS_MAX + 8 };
@@ -255,6 +256,36 @@ static void test_others(void **unused)
     assert_int_equal(world_teardown(&state), 0);
 }
 
+/* When all places are taken some users share one. Still none ends the connections of another. */
+static void test_shared_place(void **state)
+{
+    struct fake *f = *state;
+    struct user *users = f->shared.users.user;
+    const uid_t uid[] = {1000, 1000 + USERS_MAX - 2};
+    int fd[2];
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(f->path, 0666), 0);
+    for (unsigned i = 2; i < USERS_MAX; i++) {
+        users[i].uid = 1;
+        atomic_fetch_add(&users[i].used[USERS_CONNS], 1);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(seteuid(uid[i]), 0);
+        fd[i] = dial(f);
+        assert_int_equal(seteuid(0), 0);
+    }
+    uint64_t id[] = {id_of(fd[0]), id_of(fd[1])};
+    ask(fd[0], "CLIENT KILL ID %llu", (unsigned long long)id[1]);
+    expect(fd[0], "0");
+    ask(fd[0], "CLIENT KILL ID %llu SKIPME no", (unsigned long long)id[0]);
+    expect(fd[0], "1");
+    expect_closed(fd[0]);
+    close(fd[1]);
+    for (unsigned i = 2; i < USERS_MAX; i++)
+        atomic_fetch_sub(&users[i].used[USERS_CONNS], 1);
+}
+
 /* Clients that go away while their rounds are under way, and threads that end then. */
 static void test_gone(void **state)
 {
@@ -290,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kill, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_kill_waiter, world_setup, world_teardown),
         cmocka_unit_test(test_others),
+        cmocka_unit_test_setup_teardown(test_shared_place, world_setup, world_teardown),
         cmocka_unit_test_setup(test_gone, world_setup),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
