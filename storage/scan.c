@@ -210,7 +210,7 @@ static int look_behind_head(struct scan *s, struct segment_seen *seen)
         return rc;
     if (batch_decode(s->window, &h) &&
         h.salt == segment_salt(s->options->storage_id, s->number, h.prev)) {
-        seen->state = SEG_DAMAGED;
+        seen->state = seen->state == SEG_UNUSED ? SEG_DAMAGED : seen->state;
         seen->salt = h.salt;
     }
     return 0;
@@ -252,7 +252,8 @@ int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
     }
     seen->salt = seen->state == SEG_IN_USE ? seen->head.salt : 0;
     check_size(seen, size);
-    if (seen->state == SEG_UNUSED && (rc = look_behind_head(s, seen)) != 0)
+    if (seen->salt == 0 && seen->bytes >= 2 * BATCH_BLOCK_BYTES &&
+        (rc = look_behind_head(s, seen)) != 0)
         return rc;
     return scan_close(s);
 }

@@ -490,6 +490,21 @@ static void a_head_that_a_client_made_says_nothing(void **state)
     }
 }
 
+/* A file that has lost its end and its head still shows what was lost with it. */
+static void a_cut_file_without_head_tells_what_is_lost(void **state)
+{
+    static const uint8_t none[BLOCK];
+    (void)state;
+    struct bed *b = bed_new();
+    struct rig *g = b->g;
+    memdisk_poke(g->m, paths[2], 0, none, BLOCK);
+    memdisk_truncate(g->m, paths[2], SIZE - BLOCK);
+    must_open(b);
+    assert_non_null(strstr(g->rep.message, "cut or foreign"));
+    assert_int_equal(g->rep.bad_last_index, g->after[g->n].last);
+    bed_free(b);
+}
+
 /* Without a snapshot nothing can be in it. */
 static void votes_alone_are_not_in_a_snapshot(void **state)
 {
@@ -573,6 +588,7 @@ int main(void)
         cmocka_unit_test(a_foreign_log_is_refused),
         cmocka_unit_test(a_term_that_was_cut_off_is_kept),
         cmocka_unit_test(a_head_that_a_client_made_says_nothing),
+        cmocka_unit_test(a_cut_file_without_head_tells_what_is_lost),
         cmocka_unit_test(votes_alone_are_not_in_a_snapshot),
         cmocka_unit_test(what_is_kept_has_a_bound),
         cmocka_unit_test(a_file_in_its_place_is_named),
