@@ -65,16 +65,21 @@ static bool left_behind(const struct batch_head *h, const uint8_t *segment, size
            (seal.flags & BATCH_CUT) != 0 && h->seq + 1 == seal.seq;
 }
 
-/* Those of one segment: what other segments left in its file has another salt. */
-static void batches(struct medium *d, const struct segment_head *sh, const uint8_t *p, size_t size)
+/* Those of one segment: what other segments left in its file has another salt. False: the log begins behind
+ * it, for it overwrites entries before its own beginning (files before it are gone). */
+static bool batches(struct medium *d, const struct segment_head *sh, const uint8_t *p, size_t size)
 {
+    bool first = d->n_heads == 1;
     for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && d->n < BATCHES_MAX;) {
         struct batch_head h;
         if (!batch_decode(p + at, &h) || h.salt != sh->salt || left_behind(&h, p, size))
             break;
+        if (first && (h.flags & BATCH_TRUNC) != 0 && h.truncate_to < sh->base_index)
+            return false;
         d->list[d->n] = (struct place){sh->number, at, (size_t)batch_bytes(h.payload_len)};
         at += d->list[d->n++].len;
     }
+    return true;
 }
 
 /* A file that is not in use yet has no head, or that of the segment that it was before. The log begins
@@ -96,7 +101,8 @@ static void look(struct medium *d)
             (d->n_heads > 0 && d->heads[d->n_heads - 1].number + 1 != h.number))
             d->n = d->n_heads = 0;
         d->heads[d->n_heads++] = h;
-        batches(d, &h, p, size);
+        if (!batches(d, &h, p, size))
+            d->n = d->n_heads = 0;
     }
 }
 
