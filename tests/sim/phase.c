@@ -168,11 +168,11 @@ static void idle(struct sim *s)
     wait_for_priority(s);
     sim_run(s, settle);
     int leader = sim_leader(s);
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        if (s->m[i].outside_later && (int)i != leader) {
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        if (s->m[i].outside_later && (int)i != leader)
             put_outside(s, &s->m[i], leader);
-            frees = true; /* the keys of its clients, by an entry */
-        }
+        frees |= s->m[i].outside; /* the keys of its clients, by an entry */
+    }
     if (frees)
         sim_run(s, sim_free_us(s) + settle);
     datagrams = s->t.datagrams;
