@@ -22,7 +22,9 @@ int64_t resp_tree_read(struct resp_tree *t, const char *in, size_t len, int64_t 
         t->n--;
     struct part *p = &t->part[t->n++];
     int64_t next = end - in + 1;
-    *p = (struct part){.type = *line, .n = strtoll(line + 1, NULL, 10)};
+    *p = (struct part){.type = *line};
+    if (line[1] != '\r') /* else strtoll() would look for a number behind the line */
+        p->n = strtoll(line + 1, NULL, 10);
     if (*line == '+' || *line == '-') {
         p->p = line + 1;
         p->n = end - p->p - 1;
