@@ -244,7 +244,7 @@ check-long: deps-if-missing
 soak: deps-build-if-missing $(B)/raftsim
 	$(B)/raftsim --profile all --minutes $(MINUTES) --keep build/soak.seeds
 
-# Every interleaving of small clusters of the core; some minutes.
+# Every interleaving of small clusters of the core; half an hour.
 explore: deps-build-if-missing $(B)/explore
 	$(B)/explore
 
@@ -440,7 +440,7 @@ help:
 	@echo 'make check-long the same with all that takes long; an hour or two'
 	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf: only that one'
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
-	@echo 'make explore    every interleaving of small clusters of the core (minutes)'
+	@echo 'make explore    every interleaving of small clusters of the core (long)'
 	@echo 'make mutants    put known bugs in, one at a time: does a test notice each?'
 	@echo 'make cross      unit tests and demo on armhf, i386 and s390x under qemu (long)'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
