@@ -20,6 +20,7 @@
 #include "raftd/base/json.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
+#include "raftd/state/cmd.h"
 #include "raftd/tool/child.h"
 #include "raftd/tool/raftctl.h"
 #include "raftd/tool/retry.h"
@@ -29,7 +30,6 @@ enum {
     KILL_BEFORE_MS = 100, /* the lock may be another's: a busy machine may be late by so much */
     TERM_PART = 4, /* this part of the time before that is for the program to end by itself */
     WAIT_MAX_MS = 24 * 3600 * 1000,
-    LOOK_MS = 1000,    /* how often a published key is looked at */
     TELL_MS = 1000,    /* how often a program is told until when the lock is held, at least */
     TELL_PATIENCE = 2, /* a program that takes no line for so many times the lease hangs */
 };
@@ -131,8 +131,8 @@ static void held_words(const struct hold *h, struct ctl_words *w)
 
 enum got { GOT, NOT_GOT, TRY_AGAIN };
 
-/* Says what an error means; some pass. */
-static enum got not_yet(struct hold *h, redisReply *a)
+/* Ends the process, and says what the error means, unless it is one that passes. */
+static void must_pass(struct hold *h, redisReply *a)
 {
     const char *text;
     int code = a != NULL && a->type == REDIS_REPLY_ERROR ? tool_errors[tool_error_of(a, &text)].exit
@@ -144,6 +144,11 @@ static enum got not_yet(struct hold *h, redisReply *a)
         tool_end(h->t, say_trouble(h->t, WRITES, CTL_ANSWERED, &a));
     freeReplyObject(a);
     disconnect(h); /* whatever we have of it ends with the connection */
+}
+
+static enum got not_yet(struct hold *h, redisReply *a)
+{
+    must_pass(h, a);
     retry_missed(&h->retry, h->t->socket, h->outcome);
     return TRY_AGAIN;
 }
@@ -462,45 +467,97 @@ void run_leader(struct tool *t, const struct args *a)
     freeReplyObject(answer);
 }
 
-/* Waits as long as this node has the key. The daemon says nothing by itself until it ends. */
-static void wait_while_there(struct hold *h)
+/* --- a key that is there as long as we are ------------------------------------------------------ */
+
+#define KEYSPACE "__keyspace@0__:"
+
+/* Has the daemon say when something happens to the key, over a connection of its own: one that has subscribed
+ * takes no other commands. */
+static void subscribe(struct hold *h, struct ctl *c)
 {
+    const struct word *key = &h->args->words[0];
+    char channel[sizeof KEYSPACE + CMD_KEY_MAX_BYTES] = KEYSPACE;
     struct ctl_words w = {.n = 0};
-    struct pollfd p = {.fd = h->c.fd, .events = POLLIN};
-    bool there = true;
-    int n;
-    ctl_add_text(&w, "GET");
-    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
-    while (there && h->connected && (n = poll(&p, 1, LOOK_MS)) <= 0) {
-        redisReply *answer = n == 0 ? ask(h, &w, deadline(h)) : NULL;
-        there = answer == NULL || answer->type != REDIS_REPLY_NIL;
-        freeReplyObject(answer);
-    }
-    if (there)
-        disconnect(h);
+    redisReply *a = NULL;
+    memcpy(channel + sizeof KEYSPACE - 1, key->at, key->len);
+    ctl_add_text(&w, "SUBSCRIBE");
+    ctl_add(&w, channel, sizeof KEYSPACE - 1 + key->len);
+    h->outcome = ctl_open(c, h->t->socket, deadline(h));
+    if (h->outcome == CTL_ANSWERED)
+        h->outcome = ctl_send(c, &w, deadline(h));
+    if (h->outcome == CTL_ANSWERED)
+        h->outcome = ctl_receive(c, &a, deadline(h));
+    if (a == NULL || a->type != REDIS_REPLY_ARRAY)
+        ctl_close(c);
+    freeReplyObject(a);
 }
 
-/* A leader that does not hear the node for long deletes the key, and the connection goes on: so it is looked
- * at, here at this node, which asks nobody else. */
+/* As this node knows it, which asks nobody else. */
+static bool is_there(struct hold *h)
+{
+    struct ctl_words w = {.n = 0};
+    ctl_add_text(&w, "GET");
+    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
+    redisReply *a = ask(h, &w, deadline(h));
+    bool there = a == NULL || a->type != REDIS_REPLY_NIL;
+    freeReplyObject(a);
+    return there;
+}
+
+static bool set_key(struct hold *h, const struct ctl_words *w)
+{
+    redisReply *a = ask(h, w, deadline(h));
+    bool set = a != NULL && a->type != REDIS_REPLY_ERROR;
+    if (set)
+        freeReplyObject(a);
+    else
+        must_pass(h, a);
+    return set;
+}
+
+/* Until a connection ends, or something has happened to the key. */
+static void wait_for_word(struct hold *h, struct ctl *told)
+{
+    struct pollfd p[] = {{.fd = h->c.fd, .events = POLLIN}, {.fd = told->fd, .events = POLLIN}};
+    redisReply *a = NULL;
+    if (poll(p, 2, -1) <= 0)
+        return;
+    if (p[0].revents != 0) /* nothing was asked */
+        disconnect(h);
+    if (p[1].revents == 0)
+        return;
+    enum ctl_outcome outcome = ctl_receive(told, &a, 0);
+    bool ends = a != NULL ? a->type == REDIS_REPLY_ERROR : outcome != CTL_TIMEOUT;
+    if (ends)
+        ctl_close(told);
+    freeReplyObject(a);
+}
+
+/* A leader that does not hear the node for long deletes the key, and the connection goes on. So whenever
+ * something has happened to the key, or could have without a word, it is looked at. */
 void run_publish(struct tool *t, const struct args *a)
 {
     static const struct ctl_words local = {1, {"READONLY"}, {sizeof "READONLY" - 1}};
     struct hold h = {.t = t, .args = a, .retry = RETRY_NOW};
+    struct ctl told = {.fd = -1};
     struct ctl_words w = {.n = 0};
+    bool set = false;
     ctl_add_text(&w, "RAFT.PUBLISH");
     add_key(&w, a->words[0].at, a->words[0].len);
     ctl_add(&w, a->words[1].at, a->words[1].len);
     for (;;) {
-        if (!h.connected)
+        if (!h.connected) {
+            set = false;
             freeReplyObject(ask(&h, &local, deadline(&h)));
-        redisReply *answer = h.connected ? ask(&h, &w, deadline(&h)) : NULL;
-        if (answer != NULL && answer->type != REDIS_REPLY_ERROR) {
-            freeReplyObject(answer);
-            wait_while_there(&h);
-            retry_missed(&h.retry, t->socket, CTL_ANSWERED); /* it is set again a moment later */
-        } else {
-            (void)not_yet(&h, answer);
         }
+        if (h.connected && told.fd < 0)
+            subscribe(&h, &told);
+        if (h.connected && !(set && is_there(&h)))
+            set = set_key(&h, &w);
+        if (h.connected && set && told.fd >= 0)
+            wait_for_word(&h, &told);
+        /* It is set again a moment later. */
+        retry_missed(&h.retry, t->socket, h.outcome);
         wait_for_try(&h, UINT64_MAX);
     }
 }

@@ -132,6 +132,15 @@ kill -STOP "${PID[$follower]}"
 wait_for 10 "end of the key of a node that is silent" is_gone
 kill -CONT "${PID[$follower]}"
 wait_for 10 "published key, again" is_there
+# Nothing is asked while nothing happens to the key, whatever happens to others.
+quiet() { grep '^voluntary_ctxt' "/proc/$publisher/status"; }
+expect 0 ctl "$LEADER" del alive
+wait_for 10 "published key that somebody had deleted" is_there
+sleep 1
+before=$(quiet)
+expect 0 ctl "$LEADER" put alive-too yes
+sleep 3
+[ "$(quiet)" = "$before" ] || fail "raftctl publish wakes while nothing happens"
 crash "$follower"
 wait_for 10 "end of the key of a daemon that is gone" is_gone
 start "$follower"
