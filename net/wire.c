@@ -90,7 +90,7 @@ static const struct layout LAYOUTS[] = {
     {FRAME(TRANSFER, MSG, RAFT_MSG_TRANSFER, MSG(transfer.heir), ZERO(2))},
     {FRAME(VITALS, VITALS, 0, VITALS(match_index), VITALS(lag_bytes), VITALS(lag_most_bytes),
            VITALS(applied_index), VITALS(log_bytes), VITALS(data_bytes), VITALS(keys),
-           VITALS(snapshot_index), VITALS(snapshot_age_s), VITALS(age_ms), VITALS(heard_ms),
+           VITALS(snapshot_index), VITALS(snapshot_age_s), VITALS(age), VITALS(heard),
            VITALS(version), VITALS(fsync_p99_us), VITALS(uptime_s), VITALS(rate), VITALS(rtt_us),
            VITALS(id), VITALS(loss_in), VITALS(loss_out), VITALS(session), VITALS(health),
            FLAG(struct wire_vitals, drained))},

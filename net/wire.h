@@ -86,7 +86,8 @@
  *
  * SETTINGS: what should be equal on all nodes, told with LINKS; more may follow in a later raftd.
  *
- * VITALS: how a member is: of itself, by everybody; of each member, by a leader. For people.
+ * VITALS: how a member is: of itself, by everybody; of each member, by a leader. For people. Ages are in
+ * milliseconds; from 24 days on in seconds, and the highest bit is 1. All bits 1 = never.
  *
  * CHANGE: the leader is asked to change the members; it answers with CHANGED, each time the same for a
  * number. So both may be repeated.
@@ -127,6 +128,8 @@ enum {
     WIRE_DIGEST_BYTES = 16,
     WIRE_HASH_BYTES = 32, /* of a snapshot */
 };
+
+#define WIRE_AGE_SECONDS (UINT32_C(1) << 31) /* in VITALS: the age is in seconds */
 
 enum wire_type {
     WIRE_CRITICAL = 0x80,
@@ -249,7 +252,7 @@ struct wire_digests {
 struct wire_vitals {
     uint16_t id;
     /* As the member said of itself. */
-    uint32_t age_ms; /* how long ago */
+    uint32_t age; /* how long ago; UINT32_MAX = never */
     uint32_t version, fsync_p99_us, uptime_s;
     uint8_t health;          /* enum health, not checked on receipt */
     bool drained;            /* it will not lead until it is started again */
@@ -264,7 +267,7 @@ struct wire_vitals {
     uint16_t loss_in;        /* permille of its datagrams; WIRE_LOSS_UNKNOWN */
     uint16_t loss_out;       /* of those to it */
     uint32_t rtt_us;         /* between it and who tells */
-    uint32_t heard_ms;       /* how long ago it was heard; UINT32_MAX = never */
+    uint32_t heard;          /* how long ago it was heard; UINT32_MAX = never */
     uint64_t match_index;    /* durable there */
     uint64_t lag_bytes;      /* about; what it lacks of the snapshot and the log */
     uint64_t lag_most_bytes; /* the most that this was since it began to catch up */

@@ -101,6 +101,19 @@ static inline uint64_t status_lasts_us(uint64_t election_timeout_us)
     return election_timeout_us > 10000000 / 13 ? 13 * election_timeout_us : 10000000;
 }
 
+/* How long before `now` a moment was that is known, and the moment that was so long before it, never 0. What
+ * another box tells may be of before this one was started: then it is less than zero, modulo 2^64. A moment
+ * after `now`, as another processor may read it, counts as now. */
+static inline uint64_t status_ago_us(uint64_t now_us, uint64_t then_us)
+{
+    uint64_t ago_us = now_us - then_us;
+    return ago_us <= INT64_MAX ? ago_us : 0;
+}
+static inline uint64_t status_moment(uint64_t now_us, uint64_t ago_us)
+{
+    return now_us != ago_us ? now_us - ago_us : 1;
+}
+
 /* What one member told about whom it hears. */
 struct status_link {
     uint16_t id;    /* of that member */

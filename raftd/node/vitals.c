@@ -110,22 +110,28 @@ static struct wire_vitals ourselves(const struct vitals *v, uint64_t now)
     return w;
 }
 
-/* When that was, at least 1. */
-static uint64_t moment(uint64_t at, uint32_t ms_before)
+/* As in the frame; then == 0: never. */
+static uint32_t age_since(uint64_t now, uint64_t then)
 {
-    return max_u64(at - min_u64(at, (uint64_t)ms_before * 1000), 1);
+    uint64_t ago_us = status_ago_us(now, then);
+    if (then == 0)
+        return UINT32_MAX;
+    if (ago_us / 1000 < WIRE_AGE_SECONDS)
+        return (uint32_t)(ago_us / 1000);
+    return WIRE_AGE_SECONDS | (uint32_t)min_u64(ago_us / 1000000, WIRE_AGE_SECONDS - 2);
 }
 
-static uint32_t ms_since(uint64_t now, uint64_t then)
+/* When that was, before `at`; 0 = never. */
+static uint64_t moment(uint64_t at, uint32_t age)
 {
-    return then == 0 ? UINT32_MAX
-                     : (uint32_t)min_u64((now - min_u64(now, then)) / 1000, UINT32_MAX - 1);
+    bool seconds = (age & WIRE_AGE_SECONDS) != 0;
+    uint64_t ago_us = seconds ? (age - WIRE_AGE_SECONDS) * UINT64_C(1000000) : age * UINT64_C(1000);
+    return age == UINT32_MAX ? 0 : status_moment(at, ago_us);
 }
 
-/* Not from milliseconds, of which 32 bits hold 49 days. */
 static uint32_t seconds_since(uint64_t now, uint64_t then)
 {
-    return (uint32_t)min_u64((now - min_u64(now, then)) / 1000000, UINT32_MAX - 1);
+    return (uint32_t)min_u64(status_ago_us(now, then) / 1000000, UINT32_MAX - 1);
 }
 
 static uint16_t permille(int32_t loss)
@@ -147,7 +153,7 @@ static void fill_path(const struct vitals *v, uint64_t now, const struct peer *p
     envelope_status(v->envelope, p->id, &s);
     links_peer_status(v->links, now, p->id, &s);
     w->session = (uint8_t)s.session;
-    w->heard_ms = ms_since(now, l->has_peer ? l->peer_ts_at : 0);
+    w->heard = age_since(now, l->has_peer ? l->peer_ts_at : 0);
     w->rtt_us = l->rtt.has ? (uint32_t)min_u64(l->rtt.srtt_us, UINT32_MAX) : 0;
     w->loss_in = permille(s.loss_in_permille);
     w->loss_out = permille(s.loss_out_permille);
@@ -190,14 +196,14 @@ static struct wire_vitals seen(const struct vitals *v, uint64_t now, uint16_t id
     const struct peer *p = peers_find(v->peers, id);
     const struct raft_peer *rp = replica_peer(v->replica, id);
     struct wire_vitals w = {.id = id,
-                            .heard_ms = UINT32_MAX,
+                            .heard = UINT32_MAX,
                             .snapshot_age_s = UINT32_MAX,
                             .loss_in = WIRE_LOSS_UNKNOWN,
                             .loss_out = WIRE_LOSS_UNKNOWN};
     row = row != NULL ? row : &none;
     if (row->self_at != 0)
         take_self(&w, &row->w);
-    w.age_ms = ms_since(now, row->self_at);
+    w.age = age_since(now, row->self_at);
     if (p == NULL || rp->id == 0)
         return w;
     fill_path(v, now, p, &w);
@@ -248,7 +254,6 @@ void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wir
 {
     bool of_leader = from == replica_raft(v->replica)->leader;
     struct vital *row = w->id == from || of_leader ? row_of(v, w->id) : NULL;
-    uint64_t age = (uint64_t)w->age_ms * 1000;
     if (row == NULL)
         return;
     if (of_leader) {
@@ -258,8 +263,8 @@ void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wir
     take_self(&row->w, w);
     if (w->id == from)
         row->self_at = now;
-    else if (w->age_ms != UINT32_MAX)
-        row->self_at = now > age ? now - age : 1;
+    else if (w->age != UINT32_MAX)
+        row->self_at = moment(now, w->age);
 }
 
 /* The leader's rows are shown if they are new enough: then its own one. NULL: they are not, or we lead. */
@@ -280,21 +285,21 @@ static struct wire_vitals known(const struct vitals *v, uint64_t at, uint16_t id
         return ours ? self : seen(v, at, id);
     struct wire_vitals w = row != NULL && row->led_at != 0
                                ? row->w
-                               : (struct wire_vitals){.age_ms = UINT32_MAX,
-                                                      .heard_ms = UINT32_MAX,
+                               : (struct wire_vitals){.age = UINT32_MAX,
+                                                      .heard = UINT32_MAX,
                                                       .snapshot_age_s = UINT32_MAX,
                                                       .loss_in = WIRE_LOSS_UNKNOWN,
                                                       .loss_out = WIRE_LOSS_UNKNOWN};
     if (ours) {
         take_self(&w, &self);
-        w.age_ms = 0;
+        w.age = 0;
     }
     return w;
 }
 
 static void fill_self(struct status_member *to, uint64_t at, const struct wire_vitals *w)
 {
-    to->told_us = w->age_ms == UINT32_MAX ? 0 : moment(at, w->age_ms);
+    to->told_us = moment(at, w->age);
     to->health = w->health < HEALTH_COUNT ? w->health : HEALTH_UNKNOWN;
     to->drained = w->drained;
     to->version = w->version;
@@ -373,7 +378,7 @@ static void fill(struct status_member *to, uint64_t at, const struct member *m,
     (void)snprintf(to->addr, sizeof to->addr, "%s%s%s", m->addr[0],
                    m->addr[1][0] != '\0' ? "," : "", m->addr[1]);
     to->session = (uint8_t)min_u64(w->session, STATUS_SESSIONS);
-    to->heard_us = w->heard_ms == UINT32_MAX ? 0 : moment(at, w->heard_ms);
+    to->heard_us = moment(at, w->heard);
     to->rtt_us = w->rtt_us;
     to->loss_in_permille = loss_of(w->loss_in);
     to->loss_out_permille = loss_of(w->loss_out);

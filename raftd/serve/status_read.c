@@ -32,9 +32,9 @@ static bool take_age(const char *value, uint64_t unit_us, uint64_t now_us, uint6
 {
     if (strcmp(value, "-1") == 0)
         return true;
-    if (!num_parse(value, 0, UINT64_MAX / unit_us, out))
+    if (!num_parse(value, 0, INT64_MAX / unit_us, out))
         return false;
-    *out = now_us > *out * unit_us ? now_us - *out * unit_us : 1;
+    *out = status_moment(now_us, *out * unit_us);
     return true;
 }
 

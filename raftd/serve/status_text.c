@@ -63,13 +63,10 @@ static void put_number(struct sink *k, const char *name, uint64_t value)
     put(k, name, "%" PRIu64, value);
 }
 
-/* How long ago a moment was; -1 = never. One after now_us, as another processor may read it, counts as
- * now. */
+/* How long ago a moment was; -1 = never. */
 static int64_t age_ms(uint64_t now_us, uint64_t then_us)
 {
-    if (then_us == 0)
-        return -1;
-    return then_us < now_us ? (int64_t)((now_us - then_us) / 1000) : 0;
+    return then_us == 0 ? -1 : (int64_t)(status_ago_us(now_us, then_us) / 1000);
 }
 
 static void put_field(struct sink *k, const struct field *f, const void *base)

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#include "raftd/base/num.h"
-
 void cell_put(char to[CELL_BYTES], const char *text)
 {
     (void)snprintf(to, CELL_BYTES, "%s", text);
@@ -23,7 +21,7 @@ void cell_lag(char to[CELL_BYTES], const struct status *s, const struct status_m
 void cell_heard(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     cell_put_if(to, m->heard_us != 0 && m->session < STATUS_SESSIONS,
-                human_us(s->now_us - min_u64(s->now_us, m->heard_us)));
+                human_us(status_ago_us(s->now_us, m->heard_us)));
 }
 
 void cell_rtt(char to[CELL_BYTES], const struct status *s, const struct status_member *m)

@@ -208,7 +208,7 @@ static void say_member(FILE *out, const struct status *s, const struct status_me
         fprintf(out, "node %u was not heard yet: is it down, or cut off?\n", m->id);
     else if (member_is_silent(m))
         fprintf(out, "node %u has not been heard for %s: is it down, or cut off?\n", m->id,
-                human_us(s->now_us - min_u64(s->now_us, m->heard_us)).text);
+                human_us(status_ago_us(s->now_us, m->heard_us)).text);
     else if (in_trouble(s, m) && health == NULL)
         fprintf(out, "node %u: %s, see session in raftctl(1)\n", m->id,
                 status_session_name((enum status_session)m->session));
@@ -306,7 +306,7 @@ bool print_members(FILE *out, const struct status *s, bool all)
         fprintf(out,
                 s->members_led ? "\nas node %u, which leads, saw it %s ago\n"
                                : "\nas node %u, which does not lead, saw it %s ago\n",
-                s->members_by, human_us(s->now_us - min_u64(s->now_us, s->members_us)).text);
+                s->members_by, human_us(status_ago_us(s->now_us, s->members_us)).text);
     while ((line = strsep(&rest, "\n")) != NULL)
         if (line[0] != '\0')
             print_wrapped(out, line);

@@ -507,8 +507,8 @@ static void put_lease(struct world *w, struct wire_writer *out)
 static void put_vitals(struct world *w, struct wire_writer *out)
 {
     struct wire_vitals v = {.id = (uint16_t)(take(w) % 4),
-                            .age_ms = (uint32_t)edge(w, 1000),
-                            .heard_ms = (uint32_t)edge(w, 1000),
+                            .age = (uint32_t)edge(w, 1000),
+                            .heard = (uint32_t)edge(w, 1000),
                             .uptime_s = (uint32_t)edge(w, 1),
                             .session = (uint8_t)take(w),
                             .health = (uint8_t)take(w),

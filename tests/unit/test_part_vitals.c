@@ -137,10 +137,10 @@ static void test_told(void **state)
     p.now += S;
     assert_true(vitals_tell(&v, p.now, 2, 0, &w) && w.id == 1);
     assert_true(vitals_tell(&v, p.now, 2, 1, &w) && w.id == 2);
-    assert_true(w.age_ms == 1000 && w.heard_ms == 1000 && w.rtt_us == 7000);
+    assert_true(w.age == 1000 && w.heard == 1000 && w.rtt_us == 7000);
     assert_true(w.session == STATUS_SESSION_ESTABLISHED && w.loss_in == 30 && w.loss_out == 1000);
-    told.age_ms = w.age_ms;
-    told.heard_ms = w.heard_ms;
+    told.age = w.age;
+    told.heard = w.heard;
     told.session = w.session;
     told.rtt_us = w.rtt_us;
     told.loss_in = w.loss_in;
@@ -149,7 +149,7 @@ static void test_told(void **state)
     told.lag_most_bytes = w.lag_most_bytes;
     assert_memory_equal(&w, &told, offsetof(struct wire_vitals, rate) + sizeof w.rate);
     assert_true(vitals_tell(&v, p.now, 2, 2, &w) && w.id == 3);
-    assert_true(w.version == 0 && w.heard_ms == UINT32_MAX && w.age_ms == UINT32_MAX);
+    assert_true(w.version == 0 && w.heard == UINT32_MAX && w.age == UINT32_MAX);
     assert_true(w.loss_in == WIRE_LOSS_UNKNOWN && w.snapshot_age_s == UINT32_MAX);
     assert_false(vitals_tell(&v, p.now, 2, 3, &w));
     part_stop(&p);
@@ -183,7 +183,7 @@ static void test_by_the_leader(void **state)
                               .version = 9,
                               .uptime_s = 60,
                               .session = STATUS_SESSION_ESTABLISHED,
-                              .heard_ms = 500,
+                              .heard = 500,
                               .match_index = 44,
                               .lag_bytes = 250,
                               .lag_most_bytes = 1000,
@@ -216,6 +216,45 @@ static void test_by_the_leader(void **state)
     (void)shown(&s, 2);
     assert_true(s.members_by == 1 && !s.members_led);
     part_stop(&p);
+}
+
+/* A leader that has run for years tells how long a member was silent to a box that was just started. */
+static void test_years(void **state)
+{
+    static const uint64_t ages[] = {0,
+                                    S,
+                                    INT32_MAX * UINT64_C(1000),
+                                    UINT64_C(2147484) * S,
+                                    UINT64_C(315360000) * S,
+                                    UINT64_C(2147483646) * S};
+    (void)state;
+    for (unsigned i = 0; i < sizeof ages / sizeof ages[0]; i++) {
+        struct wire_vitals of3 = {.id = 3, .session = STATUS_SESSIONS}, of2 = {.id = 2}, w;
+        struct status s;
+        start();
+        part_lead(&p);
+        hears(&peer2);
+        vitals_take(&v, p.now, 2, &of2);
+        p.now += ages[i];
+        const struct status_member *m = shown(&s, 1);
+        assert_true(status_ago_us(p.now, m->heard_us) == ages[i]);
+        assert_true(status_ago_us(p.now, m->told_us) == ages[i]);
+        assert_true(vitals_tell(&v, p.now, 3, 1, &w) && w.id == 2);
+        part_stop(&p);
+
+        start(); /* ten seconds after its box */
+        part_follow(&p, 3, 5, 0);
+        vitals_take(&v, p.now, 3, &of3);
+        vitals_take(&v, p.now, 3, &w);
+        m = shown(&s, 1);
+        assert_true(s.members_by == 3 && m->heard_us != 0 && m->told_us != 0);
+        assert_true(status_ago_us(p.now, m->heard_us) == ages[i]);
+        assert_true(status_ago_us(p.now, m->told_us) == ages[i]);
+        w.heard = w.age = UINT32_MAX;
+        vitals_take(&v, p.now, 3, &w);
+        assert_true(shown(&s, 1)->heard_us == 0);
+        part_stop(&p);
+    }
 }
 
 /* How the leader is, as it told itself while it led; and a leader tells at once that it is otherwise now. */
@@ -312,7 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_told),          cmocka_unit_test(test_turns),
         cmocka_unit_test(test_by_the_leader), cmocka_unit_test(test_leader_health),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_progress),      cmocka_unit_test(test_years),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

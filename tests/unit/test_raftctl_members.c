@@ -107,6 +107,19 @@ static void test_states(void **state)
                  "! 2 of 3 voters are heard: if one more is lost, nothing can be written\n");
 }
 
+/* The box that asks was started after the member was heard last. */
+static void test_long_silence(void **state)
+{
+    (void)state;
+    start();
+    silence(&s.members[2]);
+    s.members[2].heard_us = status_moment(s.now_us, UINT64_C(70) * 86400 * S);
+    says("node 3 has not been heard for 70d: is it down, or cut off?");
+    char *text = printed(true);
+    assert_non_null(strstr(text, "!     3  silent    -       412    70d      -"));
+    free(text);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -259,9 +272,10 @@ static void test_healths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),  cmocka_unit_test(test_names),
-        cmocka_unit_test(test_width),   cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_healths), cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_states),   cmocka_unit_test(test_long_silence),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_width),
+        cmocka_unit_test(test_troubles), cmocka_unit_test(test_healths),
+        cmocka_unit_test(test_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -579,6 +579,29 @@ static void test_read_all(void **state)
     free(again);
 }
 
+/* What another box tells may be of before this one was started, or of months ago. */
+static void test_read_ages(void **state)
+{
+    static const uint64_t days[] = {0, 1, 50, 4000};
+    (void)state;
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        static struct status s, r;
+        char line[80];
+        uint64_t now_us = 100 * 1000000, ago_us = days[i] * 86400 * 1000000;
+        fill_members(&s);
+        s.members[1].heard_us = s.members[1].told_us = status_moment(now_us, ago_us);
+        char *text = printed_by(status_print_all, &s, now_us, false);
+        (void)snprintf(line, sizeof line, "member.3.heard_ms=%llu\n", days[i] * 86400000ULL);
+        has(text, line);
+        (void)snprintf(line, sizeof line, "member.3.told_ms=%llu\n", days[i] * 86400000ULL);
+        has(text, line);
+        status_read(&r, text, now_us);
+        assert_true(status_ago_us(now_us, r.members[1].heard_us) == ago_us);
+        free(text);
+    }
+    assert_true(status_moment(5, 5) == 1); /* 0 is never */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_read),         cmocka_unit_test(test_read_nonsense),
         cmocka_unit_test(test_names),        cmocka_unit_test(test_members_lines),
         cmocka_unit_test(test_members_json), cmocka_unit_test(test_read_all),
+        cmocka_unit_test(test_read_ages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

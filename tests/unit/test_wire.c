@@ -185,12 +185,12 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         break;
     case WIRE_FRAME_VITALS:
         f->vitals.id = (uint16_t)rnd_u32(s);
-        f->vitals.age_ms = rnd_u32(s);
+        f->vitals.age = rnd_u32(s);
         f->vitals.version = rnd_u32(s);
         f->vitals.fsync_p99_us = rnd_u32(s);
         f->vitals.uptime_s = rnd_u32(s);
         f->vitals.session = (uint8_t)rnd(s);
-        f->vitals.heard_ms = rnd_u32(s);
+        f->vitals.heard = rnd_u32(s);
         f->vitals.match_index = rnd_u64(s);
         f->vitals.lag_bytes = rnd_u64(s);
         f->vitals.lag_most_bytes = rnd_u64(s);
