@@ -66,12 +66,12 @@ void glance_status(struct glance *g, char *text)
 
 uint64_t glance_ago_us(const struct glance *g, uint64_t then_us)
 {
-    return g->told_us > then_us ? g->told_us - then_us : 0;
+    return status_ago_us(g->told_us, then_us);
 }
 
-const char *glance_member(const struct status *s, const struct status_member *m, bool *bad)
+const char *glance_member(const struct status_member *m, bool *bad)
 {
-    enum health health = m->id == s->id ? (enum health)s->health : member_health(m);
+    enum health health = member_health(m);
     *bad = true;
     if (member_is_silent(m))
         return "silent";

@@ -61,7 +61,7 @@ void glance_event(struct glance *g, const struct event *e);
 uint64_t glance_ago_us(const struct glance *g, uint64_t then_us);
 
 /* "follower", "silent", "disk_slow", ...: what is most worth knowing of a member. *bad: it is a trouble. */
-const char *glance_member(const struct status *s, const struct status_member *m, bool *bad);
+const char *glance_member(const struct status_member *m, bool *bad);
 
 /* What a table of members says in a column. In the order of what it is worth. */
 enum { GLANCE_COLUMNS = 14 };

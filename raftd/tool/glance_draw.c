@@ -33,14 +33,16 @@ __attribute__((format(printf, 6, 7))) static unsigned print_at(struct screen *s,
 static void tell_id(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     bool bad;
-    (void)glance_member(s, m, &bad);
+    (void)s;
+    (void)glance_member(m, &bad);
     (void)snprintf(to, CELL_BYTES, "%s%u", bad ? "!" : m->leads ? "*" : "", m->id);
 }
 
 static void tell_role(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     bool bad;
-    cell_put(to, glance_member(s, m, &bad));
+    (void)s;
+    cell_put(to, glance_member(m, &bad));
 }
 
 static void tell_data(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
@@ -83,7 +85,7 @@ static void draw_line(const struct glance *g, const struct status_member *m, str
 {
     bool bad = false;
     if (m != NULL)
-        (void)glance_member(&g->s, m, &bad);
+        (void)glance_member(m, &bad);
     enum look look = bad ? LOOK_BAD : m == NULL || m->leads ? LOOK_BOLD : LOOK_PLAIN;
     unsigned at = 0;
     for (size_t i = 0; i < GLANCE_COLUMNS; i++) {
@@ -110,7 +112,7 @@ static unsigned draw_members(const struct glance *g, struct screen *s, unsigned 
         for (unsigned i = 0; i < n; i++) {
             const struct status_member *m = &g->s.members[i];
             bool bad;
-            (void)glance_member(&g->s, m, &bad);
+            (void)glance_member(m, &bad);
             bool first = n <= max || bad || m->leads;
             if (first != (pass == 0) || n - left == fit)
                 continue;

@@ -140,7 +140,7 @@ static void put_node(FILE *out, const struct glance *g, unsigned i)
     struct point word = ray(&g->s, i, RING + NODE_RADIUS + 36, RING + NODE_RADIUS + 14);
     const struct status_member *m = member_of(&g->s, g->s.links[i].id);
     bool bad = false;
-    const char *role = m != NULL ? glance_member(&g->s, m, &bad) : "";
+    const char *role = m != NULL ? glance_member(m, &bad) : "";
     fprintf(out, "<g><circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%d\"/>",
             bad                     ? "bad"
             : m != NULL && m->leads ? "leads"
@@ -203,7 +203,7 @@ static void put_members(FILE *out, const struct glance *g)
     for (unsigned i = 0; i < g->s.n_members; i++) {
         const struct status_member *m = &g->s.members[i];
         bool bad;
-        (void)glance_member(&g->s, m, &bad);
+        (void)glance_member(m, &bad);
         fputs(bad ? "<tr class=\"bad\">" : "<tr>", out);
         for (size_t k = 0; k < GLANCE_COLUMNS; k++) {
             char text[CELL_BYTES];

@@ -199,6 +199,25 @@ static void test_sizes(void **state)
           "1.1min  disk-slow\n");
 }
 
+/* What is wrong with the leader is said of this node, for its clients, and stands in the leader's row. */
+static void test_leaders_trouble(void **state)
+{
+    (void)state;
+    begin();
+    see("leader=1\nrole=follower\nhealth=disk_slow\nleader_health=disk_slow\n"
+        "health_why=the disk of the leader, node 1, is slow\nmembers_by=1\n"
+        "member.1.role=leader\nmember.1.health=disk_slow\n");
+    g.s.members[1].leads = 0;
+    shows(60, 7,
+          "workshop  node 1 leads term 29 for 52min\n"
+          "node 2: disk_slow: the disk of the leader, node 1, is slow\n"
+          "writes ?/s                    reads ?/s\n"
+          "  node role             lag    rtt  loss % disk p99     up\n"
+          "    !1 disk_slow          -  260us     0/2    900us  52min\n"
+          "     2 follower           0      -       -    1.1ms   1.0d\n"
+          "    !3 silent           412      -   100/?        -      -\n");
+}
+
 /* Of a cluster with more members than there are lines, those are shown that
  * somebody should look at. */
 static void many(void)
@@ -269,7 +288,7 @@ static void test_trouble(void **state)
     begin();
     see("leader=0\nrole=candidate\nmembers_by_leader=0\nhealth=no_quorum\n"
         "health_why=only 1 of 3 voters is heard: see raftctl "
-        "links\nmember.2.role=x\n");
+        "links\nmember.2.role=x\nmember.2.health=no_quorum\n");
     shows(60, 8,
           "workshop  term 29, no leader\n"
           "node 2: no_quorum: only 1 of 3 voters is heard: see raftctl~\n"
@@ -453,10 +472,11 @@ static void test_page_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_trouble),      cmocka_unit_test(test_any_size),
-        cmocka_unit_test(test_rates),        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_page_escapes), cmocka_unit_test(test_page_alone),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_leaders_trouble),
+        cmocka_unit_test(test_many),       cmocka_unit_test(test_trouble),
+        cmocka_unit_test(test_any_size),   cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_events),     cmocka_unit_test(test_page_escapes),
+        cmocka_unit_test(test_page_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
