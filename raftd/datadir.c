@@ -36,9 +36,13 @@ static _Noreturn void refuse(const char *dir, int rc, const char *err)
         ". A new node? Then run raftd --init with the same options once. A "
         "node that lost its disk must not be given a new one under its "
         "old id";
+    static const char lost[] = ". No start can use this directory: see Damaged disks in raftd(8)";
     if (rc < 0)
         _exit(refused(dir, rc, err));
-    say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
+    say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err,
+              rc == IDENT_MISSING   ? new_node
+              : rc == IDENT_DAMAGED ? lost
+                                    : "");
 }
 
 /* ---- made once ---- */

@@ -88,6 +88,15 @@ refused 3 'node' -c "$CONF" -i 2 -d "$WORK/node1" -s "$WORK/x.sock"
 sed 's/^name = .*/name = other/' "$CONF" >"$WORK/other.conf"
 refused 3 'cluster' -c "$WORK/other.conf" -i 1 -s "$WORK/x.sock"
 
+# Of the identity both copies are damaged: refused by all, and nothing changes.
+cp -a "$WORK/node1" "$WORK/damaged"
+for at in 100 5000; do printf x | dd of="$WORK/damaged/ident" bs=1 seek="$at" conv=notrunc status=none; done
+sums "$WORK/damaged" >"$WORK/before"
+refused 3 'both copies are damaged. No start can use this directory: see Damaged disks' -c "$CONF" -i 1 -d "$WORK/damaged" -s "$WORK/x.sock"
+refused 3 'both copies are damaged' --check "$WORK/damaged"
+sums "$WORK/damaged" >"$WORK/after"
+cmp "$WORK/before" "$WORK/after" || fail "a refused start changed something"
+
 # --- check changes nothing ---
 sums "$WORK/node1" >"$WORK/before"
 expect 0 "$RAFTD" --check "$WORK/node1"

@@ -11,6 +11,7 @@
 
 #include "storage/batch.h"
 #include "storage/doubt.h"
+#include "storage/ident.h"
 #include "storage/segment.h"
 #include "tests/sim/impl.h"
 
@@ -231,6 +232,30 @@ void sim_rot_ident(struct sim *s, struct sim_node *m)
     at += sim_roll(s, RNG_FAULT, COPY_BYTES);
     uint8_t byte = p[at] ^ (uint8_t)(1 + sim_roll(s, RNG_FAULT, 255));
     memdisk_poke(m->disk, path, at, &byte, 1);
+}
+
+void sim_no_ident(struct sim *s, const struct sim_node *m)
+{
+    enum { COPY_BYTES = 4096 };
+    static const uint8_t zeros[2 * COPY_BYTES];
+    static const char path[] = DIR "/ident";
+    struct memdisk *c = memdisk_clone(m->disk);
+    char err[WAL_MESSAGE_BYTES];
+    struct ident id;
+    size_t size;
+    const uint8_t *p = memdisk_peek(c, path, &size);
+    bool equal = size == sizeof zeros && memcmp(p, p + COPY_BYTES, COPY_BYTES) == 0;
+    if (!equal || sim_roll(s, RNG_FAULT, 4) == 0)
+        memdisk_poke(c, path, 0, zeros, size);
+    for (size_t copy = 0; equal && copy < size; copy += COPY_BYTES) {
+        size_t at = copy + sim_roll(s, RNG_FAULT, COPY_BYTES);
+        uint8_t byte = memdisk_peek(c, path, &size)[at] ^
+                       (uint8_t)(1 + sim_roll(s, RNG_FAULT, 255));
+        memdisk_poke(c, path, at, &byte, 1);
+    }
+    if (ident_load(memdisk_disk(c), DIR, NULL, &id, err, sizeof err) != IDENT_DAMAGED)
+        sim_broken(s, "identity", "node %u would start without a whole copy of it", m->at + 1);
+    memdisk_free(c);
 }
 
 bool sim_may_rot(const struct sim *s, const struct sim_node *m)

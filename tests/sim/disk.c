@@ -94,6 +94,7 @@ static void drop_old(struct sim_node *m)
 
 void sim_another_disk(struct sim *s, struct sim_node *m)
 {
+    sim_no_ident(s, m);
     struct old_disk *o = take_out(s, m);
     drop_old(m);
     m->old = o;

@@ -593,8 +593,9 @@ struct entry *sim_tip(const struct hard *h, struct entry *snap);
 /* damage.c */
 /* Changes bytes on the disk of a node that is down, after a power cut. False: it found none that it may. */
 bool sim_rot(struct sim *s, struct sim_node *m);
-/* Changes bytes of one copy of its identity, if both are whole. */
+/* Changes bytes of one copy of its identity, if both are whole; a start refuses a disk with both damaged. */
 void sim_rot_ident(struct sim *s, struct sim_node *m);
+void sim_no_ident(struct sim *s, const struct sim_node *m);
 /* That may be done to the node now. */
 bool sim_may_rot(const struct sim *s, const struct sim_node *m);
 /* It starts in doubt, with this on its disk. */
