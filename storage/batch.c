@@ -171,14 +171,31 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
            (h->flags & ~SEGMENT_FLAGS_KNOWN) == 0;
 }
 
-uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES])
+static uint32_t half_salt(uint64_t storage_id, uint64_t number, const uint8_t *of, size_t len)
 {
     uint8_t in[16 + BATCH_HASH_BYTES], out[BATCH_HASH_BYTES];
     put_u64(in, storage_id);
     put_u64(in + 8, number);
-    memcpy(in + 16, prev, BATCH_HASH_BYTES);
-    hash16(out, in, sizeof in);
-    return get_u64(out);
+    memcpy(in + 16, of, len);
+    hash16(out, in, 16 + len);
+    return get_u32(out);
+}
+
+static uint64_t salt_from(uint64_t storage_id, uint64_t number, uint32_t half)
+{
+    uint8_t bytes[4];
+    put_u32(bytes, half);
+    return (uint64_t)half_salt(storage_id, number, bytes, sizeof bytes) << 32 | half;
+}
+
+uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t before[BATCH_HASH_BYTES])
+{
+    return salt_from(storage_id, number, half_salt(storage_id, number, before, BATCH_HASH_BYTES));
+}
+
+bool segment_salt_fits(uint64_t storage_id, uint64_t number, uint64_t salt)
+{
+    return salt == salt_from(storage_id, number, (uint32_t)salt);
 }
 
 bool segment_size_ok(uint64_t bytes)

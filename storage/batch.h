@@ -11,7 +11,7 @@
  *   segment head                              batch head (then payload, zero-padded to a block)
  *    0  4 crc32c of bytes 4 .. 4095            0  4 crc32c of bytes 4 .. 127
  *    4  4 magic "RWS1"                         4  4 magic "RWB1"
- *    8  2 version, 4                           8  2 version, 4
+ *    8  2 version, 6                           8  2 version, 6
  *   10  2 vote                                10  2 flags
  *   12  4 size of the file, bytes             12  4 blocks, this one included
  *   16  8 storage id                          16  4 payload, bytes before padding
@@ -30,8 +30,10 @@
  *                                            120  8 commit index
  *
  * A batch is named by the BLAKE2b-128 of its head, which holds the payload's checksum and the
- * entries' chain hash. The salt is that hash of (storage id, number, hash of the batch before): a
- * stale block of an older file, or of another node's, never looks like a batch of this one.
+ * entries' chain hash. A segment's salt makes sure that a stale block of an older file, or of another
+ * node's, never looks like a batch of this one. It follows from the head of the segment before, and
+ * from nothing that comes later: so whether a segment was begun can be told as long as one block of it
+ * and that head are left.
  *
  * The commit index is what the node knew to be committed when it made the batch: a lower bound of a
  * fact, so it never falls from batch to batch and no entry up to it is ever truncated.
@@ -44,7 +46,7 @@
 #include <stdint.h>
 
 enum {
-    BATCH_FORMAT_VERSION = 5, /* of heads, and of the records in batches */
+    BATCH_FORMAT_VERSION = 6, /* of heads, and of the records in batches */
     BATCH_BLOCK_BYTES = 4096, /* file system blocks: an append never rewrites one with older data */
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,
@@ -122,7 +124,13 @@ uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES]);
 void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h);
 bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h);
 
-uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES]);
+/* `before` is the hash of the batch before the segment before that one (`prev` in its head), zeros if there is
+ * no such segment. Half of the salt is a hash of these three, the other half of the first half, storage id
+ * and number. */
+uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t before[BATCH_HASH_BYTES]);
+
+/* False if the second half says that it is the salt of another segment, or another storage's. */
+bool segment_salt_fits(uint64_t storage_id, uint64_t number, uint64_t salt);
 
 /* True for sizes that a segment can have. */
 bool segment_size_ok(uint64_t bytes);

@@ -64,6 +64,7 @@ int fold_reserve(struct fold *f)
 void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes)
 {
     assert(f->n_segs < f->cap_segs);
+    memcpy(f->begun, f->chain, sizeof f->begun);
     f->segs[f->n_segs++] = (struct fold_seg){.min_index = UINT64_MAX,
                                              .base_index = f->last_index,
                                              .base_term = f->last_term,

@@ -36,6 +36,8 @@ struct fold_trunc {
 struct fold {
     uint64_t next_seq;
     uint8_t chain[BATCH_HASH_BYTES]; /* name of the last batch */
+    uint8_t
+        begun[BATCH_HASH_BYTES]; /* ... when the newest segment began: for the next one's salt */
     uint64_t term;
     uint16_t vote;
     uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */

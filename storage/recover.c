@@ -16,10 +16,10 @@
  *    without a successor has lost it.
  * R3 A SEAL's place is the last block, which no other batch reaches. Its chain hash says behind
  *    which batch the segment ends, so a torn write in front of it can stay where it is for ever.
- * R4 A file without a head is unused only if none of its blocks has the salt that the next segment
- *    would get: else it was that segment, and has lost its head. This salt follows from the batches
- *    before it, whether they end with a seal, with BATCH_CUT or not, or with a reset. So it is known
- *    even when the seal is lost, too; and a log never goes on among blocks that have its own salt.
+ * R4 A file without a head is unused only if none of its blocks has the salt that this segment would
+ *    have: else it was in use, and has lost its head. This salt follows from the head of the segment
+ *    before alone, also behind a cut or with a reset. So it is known whatever else that one has lost;
+ *    and a log never goes on among blocks that have its own salt.
  */
 #include "storage/recover.h"
 
@@ -76,6 +76,7 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
 {
     const struct fold *f = &s->r->fold;
     const struct wal_base *base = &s->options->base;
+    uint64_t id = s->options->storage_id;
     if (f->n_segs == 0 && base->index == 0 && h->first_seq != 1)
         return scan_corrupt(
             s, "%s: begins behind entry %" PRIu64 "; segments or a snapshot are missing", s->path,
@@ -86,7 +87,8 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
                             "%" PRIu64 ": the entries between them are missing",
                             s->path, h->base_index, base->index);
     if (h->first_seq != f->next_seq || memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
-        h->salt != segment_salt(s->options->storage_id, s->number, f->chain) ||
+        !(f->n_segs == 0 ? segment_salt_fits(id, s->number, h->salt)
+                         : segment_salt(id, s->number, f->begun) == h->salt) ||
         h->term != f->term || h->vote != f->vote || h->base_index != f->last_index ||
         h->base_term != f->last_term || h->commit != f->commit ||
         memcmp(h->base_head, f->head, sizeof f->head) != 0)
@@ -181,6 +183,15 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
     return 0;
 }
 
+static int head_damaged(struct scan *s)
+{
+    const struct fold *f = &s->r->fold;
+    if (f->n_segs == 0)
+        return scan_corrupt(s, "%s: its head is damaged, which says where the log begins", s->path);
+    return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
+                        s->path, f->last_index + 1);
+}
+
 /* Say what is lost: from the batch's own head, or from what stands around it. */
 static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict_facts *facts,
                       const char *why)
@@ -188,11 +199,15 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
     struct wal_report *rep = s->rep;
     char entries[96];
     int n;
-    if (w->next != NULL && w->next->state == SEG_CUT && facts->later == NO &&
-        facts->block != AT_HEAD)
+    bool next = w->next != NULL && facts->later == NO;
+    if (next && w->next->state == SEG_CUT && facts->block != AT_HEAD)
         return scan_wrong_size(s, (size_t)(w->next - s->seen));
     rep->bad_first_index = s->r->fold.last_index + 1;
     rep->bad_last_index = 0;
+    if (next && w->next->state == SEG_DAMAGED) {
+        segment_path(s->path, s->dir, s->number + 1, SEGMENT_SUFFIX);
+        return head_damaged(s);
+    }
     if (facts->block == AT_HEAD && facts->seq == SEQ_NEXT && w->head.first_index != 0) {
         rep->bad_first_index = w->head.first_index;
         rep->bad_last_index = w->head.last_index;
@@ -353,42 +368,6 @@ static int walk_segment(struct scan *s, size_t i, enum verdict *verdict)
     }
 }
 
-static int head_damaged(struct scan *s)
-{
-    const struct fold *f = &s->r->fold;
-    if (f->n_segs == 0)
-        return scan_corrupt(s, "%s: its head is damaged, which says where the log begins", s->path);
-    return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
-                        s->path, f->last_index + 1);
-}
-
-/* R4: the log ends without a seal, and this is the file behind it, which has no head. */
-static int scan_behind_end(struct scan *s, size_t i)
-{
-    const struct fold *f = &s->r->fold;
-    uint64_t salts[3];
-    bool found = false;
-    int rc = scan_open(s, s->numbers[i]);
-    salts[0] = segment_salt(s->options->storage_id, s->number, f->chain); /* of a reset */
-    for (uint16_t cut = 0; cut < 2; cut++) {
-        uint8_t buf[BATCH_HEAD_BYTES], hash[BATCH_HASH_BYTES];
-        struct batch_head h = fold_seal(f, cut != 0 ? BATCH_CUT : 0);
-        batch_encode(buf, &h);
-        batch_hash(buf, hash);
-        salts[1 + cut] = segment_salt(s->options->storage_id, s->number, hash);
-    }
-    if (rc == 0)
-        rc = scan_find(s, &s->seen[i], salts, 3, &found);
-    if (rc == 0)
-        rc = scan_close(s);
-    if (rc != 0 || !found)
-        return rc;
-    s->rep->cut_bytes = 0; /* what was taken for the end is none */
-    s->rep->bad_first_index = f->last_index + 1;
-    s->rep->bad_last_index = 0;
-    return head_damaged(s);
-}
-
 static int scan_in_use(struct scan *s, size_t i, bool *end)
 {
     const struct segment_seen *seg = &s->seen[i];
@@ -423,26 +402,19 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
     r->bytes = seg->bytes;
     r->spares = s->n_numbers - i - 1;
     *end = true;
-    return r->spares > 0 ? scan_behind_end(s, i + 1) : 0;
+    return 0;
 }
 
 /* The segment before it is sealed, or there is none: will this one be the next? */
 static int scan_unused(struct scan *s, size_t i)
 {
-    const struct fold *f = &s->r->fold;
-    bool first = i == s->start, zeros = first || s->seen[i].blank, found = false;
-    uint64_t salt = segment_salt(s->options->storage_id, s->number, f->chain);
-    s->seen[i].salt = salt; /* if it was in use */
+    bool first = i == s->start, found = false;
     if (!all_unused(s, i))
         return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
     if (first && s->number != SEGMENT_FIRST) /* a spare alone */
         return scan_corrupt(s, "%s/log: all segments before %016" PRIx64 " are missing", s->dir,
                             s->number);
-    int rc = scan_open(s, s->number);
-    if (rc == 0)
-        rc = scan_find(s, &s->seen[i], &salt, zeros ? 0 : 1, &found);
-    if (rc == 0)
-        rc = scan_close(s);
+    int rc = first || s->seen[i].blank ? scan_find(s, i, 0, &found) : 0;
     if (rc != 0)
         return rc;
     if (found)
@@ -516,11 +488,26 @@ static int is_late_spare(struct scan *s, size_t i, bool *late)
     *late = false;
     if (s->seen[i].state != SEG_UNUSED || !s->seen[i].blank)
         return 0;
-    int rc = scan_open(s, s->numbers[i]);
-    if (rc == 0)
-        rc = scan_find(s, &s->seen[i], NULL, 0, late);
+    int rc = scan_find(s, i, 0, late);
     *late = !*late;
-    return rc == 0 ? scan_close(s) : rc;
+    return rc;
+}
+
+/* R4 */
+static int find_headless(struct scan *s)
+{
+    int rc = 0;
+    for (size_t i = s->start + 1; rc == 0 && i < s->n_numbers; i++) {
+        struct segment_seen *seen = &s->seen[i], *before = seen - 1;
+        bool found = false;
+        if (seen->salt != 0 || before->state != SEG_IN_USE ||
+            s->numbers[i] != s->numbers[i - 1] + 1)
+            continue;
+        seen->salt = segment_salt(s->options->storage_id, s->numbers[i], before->head.prev);
+        if (seen->state == SEG_UNUSED && (rc = scan_find(s, i, seen->salt, &found)) == 0 && found)
+            seen->state = SEG_DAMAGED;
+    }
+    return rc;
 }
 
 /* There is damage before segment `next`. All that stood there is in the snapshot when that segment
@@ -559,11 +546,13 @@ static int look_at_all(struct scan *s)
     }
     while (!all_unused(s, s->start)) {
         int rc = is_late_spare(s, s->start, &late);
-        if (rc != 0 || !late)
+        if (rc != 0)
             return rc;
+        if (!late)
+            break;
         s->start++;
     }
-    return 0;
+    return find_headless(s);
 }
 
 /* Does the log hold the entry that the snapshot ends with? */

@@ -141,6 +141,8 @@ int repair_plan(struct scan *s, bool none)
         fold_init(f, s->n_numbers > 0 ? s->numbers[s->start] : SEGMENT_FIRST, &newborn);
     } else if (r->reset && !s->sealed) {
         f->n_segs--;
+        memcpy(f->begun, f->n_segs > 0 ? s->seen[s->start + f->n_segs - 1].head.prev : newborn.prev,
+               sizeof f->begun);
     }
     r->copy = !r->reset && !s->sealed;
     r->next = r->copy ? RECOVER_CUT : RECOVER_BIRTH;

@@ -169,39 +169,23 @@ static void check_size(struct segment_seen *seen, int64_t size)
     seen->bytes = (uint32_t)(most / BATCH_BLOCK_BYTES * BATCH_BLOCK_BYTES);
 }
 
-static bool has_sign(const uint8_t *block, struct segment_seen *seen, const uint64_t *salts,
-                     size_t n_salts)
+int scan_find(struct scan *s, size_t i, uint64_t salt, bool *found)
 {
-    if (all_zero(block, BATCH_BLOCK_BYTES))
-        return false;
-    bool found = n_salts == 0;
-    for (size_t i = 0; i < n_salts; i++) {
-        if (batch_salt(block) == salts[i]) {
-            seen->salt = salts[i];
-            found = true;
-        }
-    }
-    return found;
-}
-
-int scan_find(struct scan *s, struct segment_seen *seen, const uint64_t *salts, size_t n_salts,
-              bool *found)
-{
+    uint32_t bytes = s->seen[i].bytes;
     *found = false;
-    for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
-        uint32_t n = (uint32_t)min_u64(seen->bytes - at, SCAN_READ_BYTES);
-        int rc = scan_read(s, s->window, at, n);
-        if (rc != 0)
-            return rc;
-        for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES)
-            *found |= has_sign(s->window + b, seen, salts, n_salts);
-        at += n;
+    int rc = scan_open(s, s->numbers[i]);
+    for (uint32_t at = BATCH_BLOCK_BYTES; rc == 0 && at < bytes; at += SCAN_READ_BYTES) {
+        uint32_t n = (uint32_t)min_u64(bytes - at, SCAN_READ_BYTES);
+        rc = scan_read(s, s->window, at, n);
+        for (uint32_t b = 0; rc == 0 && b < n; b += BATCH_BLOCK_BYTES)
+            *found |= !all_zero(s->window + b, BATCH_BLOCK_BYTES) &&
+                      (salt == 0 || batch_salt(s->window + b) == salt);
     }
-    return 0;
+    return rc == 0 ? scan_close(s) : rc;
 }
 
 /* The file has no head of its number: it waits to be used, or its head is damaged. In the second case its
- * first batch is there: its salt is made of this number and of the hash of the batch before. */
+ * first batch, if it is there, has a salt that fits. */
 static int look_behind_head(struct scan *s, struct segment_seen *seen)
 {
     struct batch_head h;
@@ -209,7 +193,7 @@ static int look_behind_head(struct scan *s, struct segment_seen *seen)
     if (rc != 0)
         return rc;
     if (batch_decode(s->window, &h) &&
-        h.salt == segment_salt(s->options->storage_id, s->number, h.prev)) {
+        segment_salt_fits(s->options->storage_id, s->number, h.salt)) {
         seen->state = seen->state == SEG_UNUSED ? SEG_DAMAGED : seen->state;
         seen->salt = h.salt;
     }

@@ -221,7 +221,7 @@ static int write_segment_head(struct wal *w, uint64_t number, uint16_t flags)
         .segment_bytes = w->bytes,
         .storage_id = w->storage_id,
         .number = number,
-        .salt = segment_salt(w->storage_id, number, f->chain),
+        .salt = segment_salt(w->storage_id, number, f->begun),
         .first_seq = f->next_seq,
         .term = f->term,
         .base_index = f->last_index,

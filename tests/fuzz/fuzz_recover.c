@@ -253,7 +253,8 @@ enum { RECORD_PREV_AT = 32 };
 struct mend {
     uint8_t switches;
     uint64_t salt;
-    uint8_t chain[BATCH_HASH_BYTES];              /* name of the batch before */
+    uint8_t chain[BATCH_HASH_BYTES];              /* name of the batch before ... */
+    uint8_t begun[BATCH_HASH_BYTES];              /* ... the segment before */
     uint8_t last[RECORD_HASH_BYTES];              /* of the record before ... */
     uint8_t hash[ENTRIES + 1][RECORD_HASH_BYTES]; /* ... of the newest of each index */
 };
@@ -319,12 +320,14 @@ static void mend_base(struct mend *m, const uint8_t *segment)
         memcpy(m->hash[base], m->last, sizeof m->last);
 }
 
-static void mend_segment(struct mend *m, uint8_t *segment, uint64_t number)
+static void mend_segment(struct mend *m, uint8_t *segment, uint64_t number, bool first)
 {
     if ((get_u16(segment + SEGMENT_FLAGS_AT) & SEGMENT_RESET) != 0)
         mend_base(m, segment);
     if (m->switches & MEND_CHAIN) {
-        put_u64(segment + SEGMENT_SALT_AT, segment_salt(options.storage_id, number, m->chain));
+        if (!first)
+            put_u64(segment + SEGMENT_SALT_AT, segment_salt(options.storage_id, number, m->begun));
+        memcpy(m->begun, m->chain, sizeof m->begun);
         memcpy(segment + SEGMENT_PREV_AT, m->chain, sizeof m->chain);
         memcpy(segment + SEGMENT_LAST_HASH_AT, m->last, sizeof m->last);
     }
@@ -344,7 +347,7 @@ static void mend(const struct subject *t, uint8_t image[SEGMENTS][SIZE], uint8_t
     mend_base(&m, image[0]);
     for (unsigned i = 0; (switches & MEND_CHECKSUMS) && i < t->n; i++)
         if (get_u64(image[i] + SEGMENT_NUMBER_AT) == t->first + i)
-            mend_segment(&m, image[i], t->first + i);
+            mend_segment(&m, image[i], t->first + i, i == 0);
 }
 
 /* ---- the judge ---- */

@@ -167,6 +167,34 @@ static bool spoil_batch(struct sim *s, struct sim_node *m, const struct medium *
     return true;
 }
 
+static void wipe(struct sim_node *m, uint64_t segment, size_t from, size_t to)
+{
+    static const uint8_t zeros[BATCH_BLOCK_BYTES];
+    char path[WAL_PATH_MAX];
+    segment_path(path, DIR, segment, SEGMENT_SUFFIX);
+    for (size_t at = from; at < to; at += sizeof zeros)
+        memdisk_poke(m->disk, path, at, zeros, sizeof zeros);
+}
+
+/* The end of the last segment but one, its seal with it, and the beginning of the last one, which has still a
+ * batch behind it. */
+static bool spoil_seam(struct sim *s, struct sim_node *m, const struct medium *d)
+{
+    uint64_t number = d->heads[d->n_heads - 1].number;
+    size_t first = d->n, size;
+    while (first > 0 && d->list[first - 1].segment == number)
+        first--;
+    if (d->n - first < 2 || first == 0)
+        return false;
+    const struct place *from = &d->list[sim_roll(s, RNG_FAULT, first)];
+    const struct place *to = &d->list[first + 1 + sim_roll(s, RNG_FAULT, d->n - first - 1)];
+    (void)peek(m, number - 1, &size);
+    wipe(m, number - 1, from->segment == number - 1 ? from->offset : size - BATCH_BLOCK_BYTES,
+         size);
+    wipe(m, number, 0, to->offset);
+    return true;
+}
+
 /* A head or a seal of a segment that is not the last one, or all of it. */
 static bool spoil_segment(struct sim *s, struct sim_node *m, const struct medium *d)
 {
@@ -177,8 +205,9 @@ static bool spoil_segment(struct sim *s, struct sim_node *m, const struct medium
     uint64_t number = d->heads[sim_roll(s, RNG_FAULT, d->n_heads - 1)].number;
     (void)peek(m, number, &size);
     struct place p = {number, 0, BATCH_BLOCK_BYTES};
-    switch (sim_roll(s, RNG_FAULT, 3)) {
+    switch (sim_roll(s, RNG_FAULT, 4)) {
     case 0: return spoil(s, m, &p);
+    case 2: return spoil_seam(s, m, d);
     case 1: p.offset = size - BATCH_BLOCK_BYTES; return spoil(s, m, &p);
     default:
         segment_path(path, DIR, number, SEGMENT_SUFFIX);

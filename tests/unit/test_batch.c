@@ -114,6 +114,9 @@ static void the_salt_depends_on_all_of_its_origin(void **state)
     assert_int_not_equal(segment_salt(2, 2, a), salt);
     assert_int_not_equal(segment_salt(1, 3, a), salt);
     assert_int_not_equal(segment_salt(1, 2, b), salt);
+    assert_true(segment_salt_fits(1, 2, salt) && segment_salt_fits(1, 2, segment_salt(1, 2, b)));
+    assert_false(segment_salt_fits(2, 2, salt) || segment_salt_fits(1, 3, salt));
+    assert_false(segment_salt_fits(1, 2, salt ^ 1) || segment_salt_fits(1, 2, salt ^ 1ull << 63));
 }
 
 int main(void)

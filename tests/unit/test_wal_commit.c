@@ -206,7 +206,7 @@ static void another_format_is_told_by_its_number(void **state)
     wal_close(g->w);
     assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), -EBADMSG);
     assert_string_equal(g->rep.message,
-                        FIRST ": is of log format 4, this raftd reads and writes format 5 only");
+                        FIRST ": is of log format 5, this raftd reads and writes format 6 only");
     assert_int_equal(memdisk_hash(g->m), hash);
 }
 
