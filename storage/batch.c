@@ -167,8 +167,8 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
     h->commit = get_u64(buf + 104);
     h->flags = get_u16(buf + 112);
     return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index && h->first_seq > 0 &&
-           h->base_term <= h->term && (h->base_index == 0) == (h->base_term == 0) &&
-           (h->flags & ~SEGMENT_FLAGS_KNOWN) == 0;
+           h->first_seq <= SEGMENT_SEQ_MAX && h->base_term <= h->term &&
+           (h->base_index == 0) == (h->base_term == 0) && (h->flags & ~SEGMENT_FLAGS_KNOWN) == 0;
 }
 
 static uint32_t half_salt(uint64_t storage_id, uint64_t number, const uint8_t *of, size_t len)

@@ -60,6 +60,10 @@ enum batch_flags {
     BATCH_FLAGS_KNOWN = 15,
 };
 
+/* No log's first batch has a higher number: no disk lives for so many, and there are always numbers left for
+ * what is appended. */
+#define SEGMENT_SEQ_MAX (UINT64_C(1) << 62)
+
 struct batch_head {
     uint16_t flags;                 /* enum batch_flags */
     uint16_t vote;                  /* votedFor, 0 for nobody */
@@ -124,9 +128,9 @@ uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES]);
 void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h);
 bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h);
 
-/* `before` is the hash of the batch before the segment before that one (`prev` in its head), zeros if there is
- * no such segment. Half of the salt is a hash of these three, the other half of the first half, storage id
- * and number. */
+/* `before` is the hash of the batch before the segment before that one (`prev` in its head), zeros if there
+ * is no such segment. Half of the salt is a hash of these three, the other half of the first half, storage
+ * id and number. */
 uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t before[BATCH_HASH_BYTES]);
 
 /* False if the second half says that it is the salt of another segment, or another storage's. */

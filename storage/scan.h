@@ -95,9 +95,9 @@ int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len);
  * segment is open before, nor after it if there is no error. */
 int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen);
 
-/* Sets *found when the file of segment s->numbers[i] has a block behind its head that is not zero and has this
- * salt, whole or not; with salt 0, one that is not zero. 0 or an error. No segment is open before, nor after
- * it if there is no error. */
+/* Sets *found when the file of segment s->numbers[i] has a block behind its head that is not zero and has
+ * this salt, whole or not; with salt 0, one that is not zero. 0 or an error. No segment is open before, nor
+ * after it if there is no error. */
 int scan_find(struct scan *s, size_t i, uint64_t salt, bool *found);
 
 #endif

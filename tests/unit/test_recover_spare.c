@@ -210,12 +210,41 @@ static void younger_heads_in_a_spare_are_no_segment(void **state)
     rig_free(g);
 }
 
+/* Behind the highest numbers there is none for the next segment's first batch: a start would take the log,
+ * and the one after it would not find what was appended. */
+static void a_log_that_would_run_out_of_numbers_is_refused(void **state)
+{
+    (void)state;
+    for (uint64_t left = 0; left < 4; left++) {
+        struct rig *g = rig_new();
+        struct wal_options opts = options;
+        struct segment_head h;
+        size_t size;
+        uint8_t block[BLOCK];
+        put(g, 1, 40, false);
+        opts.base = reset_to_50(&g->after[g->n]);
+        assert_int_equal(wal_reset(g->w, &opts.base, g->after[1].term, g->after[1].vote), 0);
+        wal_close(g->w);
+        g->w = NULL;
+        assert_true(segment_decode(memdisk_peek(g->m, DIR SEG(2), &size), &h));
+        assert_int_equal(h.first_seq, 2);
+        h.first_seq = UINT64_MAX - left;
+        segment_encode(block, &h);
+        memdisk_poke(g->m, DIR SEG(2), 0, block, BLOCK);
+        batch_spoil(block, BLOCK, h.salt); /* a torn tail, which takes another number */
+        memdisk_poke(g->m, DIR SEG(2), BLOCK, block, BLOCK);
+        assert_int_equal(wal_check(disk_of(g), DIR, &opts, &g->rep), -EBADMSG);
+        rig_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_without_head_and_seal_is_no_spare),
         cmocka_unit_test(nothing_but_its_head_is_left_of_the_segment_before),
         cmocka_unit_test(a_segment_of_a_repair_that_lost_its_head_is_no_spare),
+        cmocka_unit_test(a_log_that_would_run_out_of_numbers_is_refused),
         cmocka_unit_test(younger_heads_in_a_spare_are_no_segment),
     };
 
