@@ -256,13 +256,22 @@ static void out_change(struct out *o)
         OUT_PUT(o, term_of(o), wire_put_changed, &answer);
 }
 
-/* Members for whom there is no room come first the next time: so many members do not mean more datagrams. */
+/* Ourselves and one more are told whatever room there is. Members for whom there is none come first the next
+ * time: so many members do not mean more datagrams. */
 static void out_vitals(struct out *o)
 {
     struct wire_vitals v;
     unsigned i = 0;
-    while (vitals_tell(o->s->vitals, o->now, o->p->id, i, &v) && wire_put_vitals(&o->w, &v))
+    while (vitals_tell(o->s->vitals, o->now, o->p->id, i, &v)) {
+        bool put = wire_put_vitals(&o->w, &v);
+        if (!put && i <= 1) {
+            out_next(o, term_of(o));
+            put = wire_put_vitals(&o->w, &v);
+        }
+        if (!put)
+            break;
         i++;
+    }
     vitals_told(o->s->vitals, o->p->id, i);
 }
 

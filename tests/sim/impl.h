@@ -375,11 +375,10 @@ struct sim_node {
     uint32_t lost_boot; /* process that did */
     struct watcher watchers[WATCHERS];
     struct follower *follower; /* events.c's */
-    uint64_t
-        history_from;   /* the first entry that this process applied behind its newest snapshot */
-    struct entry *gone; /* a disk that is no more held all up to here */
-    uint32_t boot;      /* the process that is, or was last */
-    bool doubted;       /* since then it was told */
+    uint64_t history_from; /* first entry that this process applied behind its newest snapshot */
+    struct entry *gone;    /* a disk that is no more held all up to here */
+    uint32_t boot;         /* the process that is, or was last */
+    bool doubted;          /* since then it was told */
 };
 
 /* ---- trace ---- */
@@ -783,6 +782,7 @@ void sim_scans_free(struct sim *s);
 /* events.c */
 /* Who follows the events of that node hears some. */
 void sim_events(struct sim *s, struct sim_node *m);
+void sim_check_healths(struct sim *s); /* after some seconds in which nothing happened */
 
 /* fault.c */
 void sim_fault_init(struct sim *s);

@@ -194,6 +194,7 @@ static void idle(struct sim *s)
                        m->batches - batches[i]);
     }
     sim_check_all_leased(s);
+    sim_check_healths(s);
     if (sim_leader(s) != leader)
         sim_broken(s, "idle-leader", "the leader changed while all was well");
     s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;

@@ -217,6 +217,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->compacted += t->compacted;
     s->events_told += t->events_told;
     s->breaks += t->breaks;
+    s->healths += t->healths;
     s->scans += t->scans;
     s->scans_moved += t->scans_moved;
     s->pages += t->pages;
@@ -284,7 +285,9 @@ static void print_stats(const struct sum *sum)
            t->ends, t->freed_keys);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
-    printf("  events: told %" PRIu64 ", and %" PRIu64 " breaks\n", t->events_told, t->breaks);
+    printf("  events: told %" PRIu64 ", and %" PRIu64
+           " breaks; leaders seen that were not well: %" PRIu64 "\n",
+           t->events_told, t->breaks, t->healths);
     printf("  scans: %" PRIu64 " came to their end, %" PRIu64
            " of them while entries were applied; %" PRIu64 " pages, %" PRIu64
            " cursors that were not known\n",

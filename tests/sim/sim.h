@@ -142,6 +142,7 @@ struct sim_totals {
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
     uint64_t told;                       /* changes, to those who watch; ... */
     uint64_t events_told, breaks;        /* ... events; and times that others came between */
+    uint64_t healths;                    /* looks at a leader that says that it is not well */
     uint64_t scans, scans_moved;     /* that came to their end; ... while entries were applied */
     uint64_t pages, unknown_cursors; /* answers to scans */
     uint64_t ends;                   /* keys whose time had come */
