@@ -101,14 +101,17 @@ static struct channel *find(const struct channels *c, const struct resp_arg *nam
     return NULL;
 }
 
+bool channels_full(const struct channels *c, const struct resp_arg *name, bool pattern)
+{
+    size_t pattern_bytes = c->pattern_bytes + (pattern ? name->len : 0);
+    return c->n == CHANNELS_MAX || pattern_bytes > CHANNELS_PATTERNS_MAX_BYTES;
+}
+
 bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern, uint64_t number)
 {
     if (find(c, name, pattern) != NULL)
         return true;
-    size_t pattern_bytes = c->pattern_bytes + (pattern ? name->len : 0);
-    if (c->n == CHANNELS_MAX || pattern_bytes > CHANNELS_PATTERNS_MAX_BYTES)
-        return false;
-    struct channel *h = malloc(sizeof *h + name->len);
+    struct channel *h = channels_full(c, name, pattern) ? NULL : malloc(sizeof *h + name->len);
     if (h == NULL)
         return false;
     h->from = number;
@@ -118,7 +121,7 @@ bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern,
     cds_list_add_tail(&h->link, &c->all);
     c->n++;
     c->bytes += sizeof *h + h->len;
-    c->pattern_bytes = pattern_bytes;
+    c->pattern_bytes += pattern ? name->len : 0;
     return true;
 }
 

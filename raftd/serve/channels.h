@@ -46,8 +46,11 @@ void channels_init(struct channels *c);
 const char *channels_check(const struct resp_arg *name, bool pattern);
 
 /* Subscribes to what channels_check() found good, from the change with that number on. What is subscribed to
- * stays as it is. False: it would be more than the limits allow, or there is no memory. */
+ * stays as it is. False: it would be more than the limits allow (channels_full()), or there is no memory. */
 bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern, uint64_t number);
+
+/* One more, this one, would be more than the limits allow. */
+bool channels_full(const struct channels *c, const struct resp_arg *name, bool pattern);
 
 /* Ends one subscription, if there is such a one. */
 void channels_remove(struct channels *c, const struct resp_arg *name, bool pattern);

@@ -1,6 +1,7 @@
 /* clients_list.c: see clients_impl.h. CLIENT LIST, INFO and KILL: what is known of connections, of those of
  * all threads (round.h). */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,6 +13,12 @@
 #include "raftd/serve/clients_impl.h"
 #include "raftd/serve/commands_impl.h"
 #include "raftd/serve/round.h"
+
+enum {
+    LINE_BYTES =
+        1536, /* of any line of CLIENT LIST: its texts have 512 at most, its numbers as many */
+    STEP_BYTES = 4096, /* the memory of a list grows by so much and a quarter */
+};
 
 /* --- one connection ----------------------------------------------------------------------------- */
 
@@ -52,44 +59,46 @@ static bool is_pubsub(const struct conn *conn)
     return channels + patterns > 0;
 }
 
-static void print_flags(FILE *f, const struct conn *conn)
+/* In the letters of CLIENT LIST. */
+static void print_flags(char *text, size_t size, const struct conn *conn)
 {
     const struct pending *p = conn->ops > 0 ? queue_last(conn) : NULL;
     bool blocked = p != NULL && p->lock != NULL, pubsub = is_pubsub(conn);
     bool ends = conn->ended || conn->hangup;
-    fprintf(f, " flags=%s%s%s%s%s%s", pubsub ? "P" : "", conn->multi ? "x" : "", blocked ? "b" : "",
-            ends ? "c" : "", conn->tcp ? "" : "U",
-            !pubsub && !conn->multi && !blocked && !ends && conn->tcp ? "N" : "");
+    (void)snprintf(text, size, "%s%s%s%s%s%s", pubsub ? "P" : "", conn->multi ? "x" : "",
+                   blocked ? "b" : "", ends ? "c" : "", conn->tcp ? "" : "U",
+                   !pubsub && !conn->multi && !blocked && !ends && conn->tcp ? "N" : "");
 }
 
 /* The line of CLIENT LIST with all that Redis has in it, for libraries look for it; what raftd does not know
- * of is 0. Then who is at the other end. */
-static void print_line(FILE *f, const struct conn *conn, uint64_t now)
+ * of is 0. Then who is at the other end. Returns its length, which is less than LINE_BYTES. */
+static size_t print_line(char line[LINE_BYTES], const struct conn *conn, uint64_t now)
 {
-    char address[ROUND_ADDRESS_BYTES], own[ROUND_ADDRESS_BYTES];
+    char address[ROUND_ADDRESS_BYTES], own[ROUND_ADDRESS_BYTES], flags[8], user[48] = "";
     unsigned patterns, channels = watch_channels(conn, &patterns);
     size_t rest = conn->rest_len - conn->rest_at;
     struct ucred peer = {.pid = 0, .uid = 0};
     socklen_t len = sizeof peer;
     address_of(conn, true, address);
     address_of(conn, false, own);
-    fprintf(f, "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64,
-            conn->talker.id, address, own, conn->in.fd, conn->talker.name,
-            (now - conn->since_us) / 1000000,
-            (now > conn->heard_us ? now - conn->heard_us : 0) / 1000000);
-    print_flags(f, conn);
-    fprintf(f,
-            " db=0 sub=%u psub=%u ssub=0 multi=%d watch=%u qbuf=%zu qbuf-free=%zu argv-mem=0 "
-            "multi-mem=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 "
-            "resp=%u lib-name=%s lib-ver=%s",
-            channels, patterns, conn->multi ? (int)conn->n_calls : -1, conn->n_watched, rest,
-            conn->rest_cap - rest, output_pending(conn), conn->answers.cap,
-            sizeof *conn + conn->rest_cap + conn->answers.cap,
-            output_pending(conn) > 0 ? "rw" : "r", conn->last != NULL ? conn->last->name : "NULL",
-            conn->answers.version, conn->talker.lib_name, conn->talker.lib_version);
+    print_flags(flags, sizeof flags, conn);
     if (!conn->tcp && getsockopt(conn->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-        fprintf(f, " uid=%u pid=%d", (unsigned)peer.uid, (int)peer.pid);
-    fputc('\n', f);
+        (void)snprintf(user, sizeof user, " uid=%u pid=%d", (unsigned)peer.uid, (int)peer.pid);
+    int n = snprintf(
+        line, LINE_BYTES,
+        "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
+        " flags=%s db=0 sub=%u psub=%u ssub=0 multi=%d watch=%u qbuf=%zu qbuf-free=%zu argv-mem=0 "
+        "multi-mem=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 "
+        "resp=%u lib-name=%s lib-ver=%s%s\n",
+        conn->talker.id, address, own, conn->in.fd, conn->talker.name,
+        (now - conn->since_us) / 1000000,
+        (now > conn->heard_us ? now - conn->heard_us : 0) / 1000000, flags, channels, patterns,
+        conn->multi ? (int)conn->n_calls : -1, conn->n_watched, rest, conn->rest_cap - rest,
+        output_pending(conn), conn->answers.cap, sizeof *conn + conn->rest_cap + conn->answers.cap,
+        output_pending(conn) > 0 ? "rw" : "r", conn->last != NULL ? conn->last->name : "NULL",
+        conn->answers.version, conn->talker.lib_name, conn->talker.lib_version, user);
+    assert(n > 0 && n < LINE_BYTES);
+    return (size_t)n;
 }
 
 /* --- which are meant ---------------------------------------------------------------------------- */
@@ -226,47 +235,45 @@ static void kill_one(struct round *r, struct conn *conn)
         conn_hang_up(conn);
 }
 
-/* Adds the lines, for which the asker's user has to have room. */
-static void add_lines(struct shared *s, struct request *req, const char *text, size_t len)
+/* Adds a line, for which the asker's user has to have room. */
+static void add_line(struct shared *s, struct request *req, const char *line, size_t len)
 {
     struct round *r = req->round;
-    char *all = NULL;
-    if (req->result == RESULT_OK && users_take(&s->users, req->user, USERS_TOLD_BYTES, len)) {
-        req->told_bytes += len;
-        all = realloc(r->text, r->len + len + 1);
+    if (req->result == RESULT_OK && r->cap - r->len < len) {
+        size_t cap = r->cap + r->cap / 4 + STEP_BYTES;
+        char *text = NULL;
+        if (users_take(&s->users, req->user, USERS_TOLD_BYTES, cap - r->cap)) {
+            req->told_bytes += cap - r->cap;
+            text = realloc(r->text, cap);
+        }
+        if (text != NULL) {
+            r->text = text;
+            r->cap = cap;
+        } else {
+            req->result = RESULT_BUSY;
+        }
     }
-    if (all == NULL) {
-        req->result = RESULT_BUSY;
+    if (req->result != RESULT_OK)
         return;
-    }
-    memcpy(all + r->len, text, len);
-    r->text = all;
+    memcpy(r->text + r->len, line, len);
     r->len += len;
 }
 
-/* Does what the round wants with the connections of this thread. Returns bytes that were printed. */
-static size_t visit(struct clients *c, struct request *req)
+/* Does what the round wants with the connections of this thread. */
+static void visit(struct clients *c, struct request *req)
 {
     struct round *r = req->round;
     uint64_t now = clock_us();
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = r->kills ? NULL : open_memstream(&text, &len);
+    char line[LINE_BYTES];
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++) {
         struct conn *conn = c->conns[i];
         if (conn == NULL || !is_meant(r, conn, now))
             continue;
-        if (r->kills && !conn->hangup && may_kill(r, conn))
+        if (!r->kills)
+            add_line(c->shared, req, line, print_line(line, conn, now));
+        else if (!conn->hangup && may_kill(r, conn))
             kill_one(r, conn);
-        else if (f != NULL)
-            print_line(f, conn, now);
     }
-    if (!r->kills && (f == NULL || fclose(f) != 0))
-        req->result = RESULT_BUSY;
-    else if (!r->kills)
-        add_lines(c->shared, req, text, len);
-    free(text);
-    return len;
 }
 
 void rounds_visit(struct clients *c)
@@ -275,7 +282,7 @@ void rounds_visit(struct clients *c)
         return;
     struct round *r = rcu_container(c->rounds.next, struct round, link);
     cds_list_del(&r->link);
-    (void)visit(c, r->req);
+    visit(c, r->req);
     shared_pass_on(c->shared, r->req);
 }
 
@@ -288,17 +295,8 @@ void rounds_free(struct clients *c)
 
 static void say_line(const void *what, struct resp_out *out)
 {
-    const struct conn *conn = what;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    if (f != NULL)
-        print_line(f, conn, clock_us());
-    if (f == NULL || fclose(f) != 0)
-        resp_error(out, "BUSY nothing was done: there is no memory");
-    else
-        resp_verbatim(out, text, len);
-    free(text);
+    char line[LINE_BYTES];
+    resp_verbatim(out, line, print_line(line, what, clock_us()));
 }
 
 static enum blocked refuse(struct conn *conn, struct request *req, const char *error)
@@ -337,12 +335,6 @@ enum blocked list_begin(struct conn *conn, const struct call *call)
     const char *error = take_filter(r, call);
     if (error != NULL)
         return refuse(conn, req, error);
-    c->work -= (int)(visit(c, req) / CLIENTS_STATUS_BYTES);
-    if (c->shared->n_readers == 1) {
-        enum blocked blocked = answer_round(conn, req);
-        request_free(c->shared, req);
-        return blocked;
-    }
     if (queue_request(conn, req, NULL, NULL) != RESULT_OK)
         answer_error(conn, result_text(c, RESULT_BUSY, false));
     return BLOCKED_NOT;

@@ -423,7 +423,7 @@ void requests_take_answers(struct clients *c)
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&c->me->answers_head, &c->me->answers_tail)) != NULL) {
         struct request *req = rcu_container(node, struct request, link);
-        if (req->reader != c->reader) {
+        if (req->kind == REQUEST_ROUND && req->round->next <= c->shared->n_readers) {
             cds_list_add_tail(&req->round->link, &c->rounds);
             continue;
         }

@@ -187,7 +187,9 @@ static const char *subscribe(struct watching *w, const struct call *call, uint64
     for (unsigned i = 1; i < call->argc; i++) {
         const struct resp_arg *name = &call->argv[i];
         if (!channels_add(c, name, is_pattern(call), number))
-            return "ERR this connection has subscribed to as much as it can";
+            return channels_full(c, name, is_pattern(call))
+                       ? "ERR this connection has subscribed to as much as it can"
+                       : result_text(w->conn->clients, RESULT_BUSY, false);
         if (!in_share(w, c->bytes)) {
             channels_remove(c, name, is_pattern(call));
             return result_text(w->conn->clients, RESULT_BUSY, false);

@@ -1,9 +1,10 @@
 /* round.h: what goes from one thread that serves clients to the next, so that it learns of all connections,
  * or ends some: CLIENT LIST and CLIENT KILL.
  *
- * Connections belong to their threads, and nobody else looks at them. So a request of this kind begins in the
- * thread of the client that asks, goes to each other one by its queue of answers, and comes back. Each adds
- * what it has. The main loop has no part in it: it may hang, or still read the log.
+ * Connections belong to their threads, and nobody else looks at them. So a request of this kind goes to each
+ * thread by its queue of answers, to that of the client that asks, too, and then comes back to that one. Each
+ * adds what it has. Nothing is done before all is there that it takes to answer: who is told that nothing was
+ * done can believe it. The main loop has no part in it: it may hang, or still read the log.
  */
 #ifndef RAFTD_ROUND_H
 #define RAFTD_ROUND_H
@@ -30,8 +31,8 @@ struct round_filter {
 
 struct round {
     struct cds_list_head link; /* in clients.rounds */
-    struct request *req;       /* whose it is; NULL once it has come back */
-    unsigned next;             /* the thread that it goes to next */
+    struct request *req;       /* whose it is */
+    unsigned next;             /* the thread that it goes to next; behind the last one: back */
     bool kills;                /* else it lists */
     bool plain;                /* the answer to the old form of CLIENT KILL */
     uint64_t asker;            /* number of the connection that asks */
@@ -39,7 +40,7 @@ struct round {
     uid_t uid;    /* ... this one */
     struct round_filter filter;
     char *text; /* lines of CLIENT LIST so far; malloc */
-    size_t len;
+    size_t len, cap;
     unsigned killed;
     bool ends_asker; /* of the connections that are killed one is the asker's */
     unsigned n_ids;

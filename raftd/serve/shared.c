@@ -111,8 +111,8 @@ void round_free(struct round *r)
 void shared_pass_on(struct shared *s, struct request *req)
 {
     struct round *r = req->round;
-    r->next += r->next == req->reader; /* it came from there */
-    struct shared_reader *to = &s->readers[r->next < s->n_readers ? r->next++ : req->reader];
+    struct shared_reader *to = &s->readers[r->next < s->n_readers ? r->next : req->reader];
+    r->next++;
     rcu_queue_push(&to->answers_head, &to->answers_tail, &req->link);
     if (to->wake != NULL)
         to->wake(to->wake_ctx);

@@ -1,4 +1,4 @@
-// LINK: @clients tests/lib/clients_world.c -Wl,--wrap=calloc,--wrap=realloc,--wrap=clock_us
+// LINK: @clients tests/lib/clients_world.c -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=clock_us
 /* test_clients_turns.c: how the turns of clients follow each other, and what they may have of memory. One
  * instance on a loop of our own, which goes on only when the test says so. Its clock goes on only while the
  * test sleeps: however slow a machine is, nobody is dropped here because he has not read for long. */
@@ -24,17 +24,30 @@
 enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000, PAGE_BYTES = 1 << 20 };
 
 static bool no_memory, no_growth;
+static unsigned
+    fails_in; /* so many calls from now on, one that asks for memory gets none; 0: none fails */
+
+static bool fails(void)
+{
+    return fails_in > 0 && --fails_in == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
-    return no_memory ? NULL : __real_calloc(n, size);
+    return no_memory || fails() ? NULL : __real_calloc(n, size);
 }
 
 void *__real_realloc(void *p, size_t size);
 void *__wrap_realloc(void *p, size_t size)
 {
-    return no_growth ? NULL : __real_realloc(p, size);
+    return no_growth || fails() ? NULL : __real_realloc(p, size);
 }
 
 static uint64_t test_us = 1000000;
@@ -574,7 +587,7 @@ static void test_work(void **state)
     (void)all_answers(o, fd, 60 - first);
     o->f.shared.users.limit[USERS_OUT_BYTES] = 0;
     ask(fd, "KEYS *");
-    iterate(o, 3);
+    iterate(o, 10);
     assert_int_equal(o->clients->conns[0]->blocked, BLOCKED_ROOM);
     assert_true(o->clients->work < 0);
     close(fd);
@@ -596,6 +609,96 @@ static void test_line_without_memory(void **state)
     no_growth = false;
     expect_part(fd, "-BUSY ");
     expect_closed(fd);
+}
+
+static void ask_all(struct one *o, int fd, const char *const *lines, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ask(fd, "%s", lines[i]);
+        iterate(o, 8);
+    }
+}
+
+/* Whatever call finds no memory: the answer is the usual one, or BUSY and nothing was done, or none. */
+static void test_no_memory_once(void **state)
+{
+    static const struct {
+        const char *line[4];
+        unsigned n;
+        const char *answer; /* begins so */
+    } asked[] = {
+        {{"CLIENT LIST"}, 1, "id="},
+        {{"CLIENT INFO"}, 1, "id="},
+        {{"GET big"}, 1, ""},
+        {{"MGET big key00001"}, 1, "["},
+        {{"SCAN 0"}, 1, "["},
+        {{"RAFT.LIST key0123"}, 1, "["},
+        {{"MULTI", "GET key00001", "EXEC"}, 3, "["},
+        {{"WATCH key00001", "MULTI", "GET none", "EXEC"}, 4, "["},
+        {{"SUBSCRIBE __keyevent@0__:del"}, 1, "[subscribe"},
+        {{"PSUBSCRIBE __keyevent@0__:*"}, 1, "[psubscribe"},
+        {{"RAFT.WATCH key"}, 1, ""},
+        {{"RAFT.STATUS"}, 1, ""},
+    };
+    struct one *o = *state;
+    for (unsigned i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        bool failed = true;
+        for (unsigned k = 1; failed; k++) {
+            int fd = come(o);
+            struct reply r = {0}, last;
+            fails_in = k;
+            ask_all(o, fd, asked[i].line, asked[i].n);
+            failed = fails_in == 0;
+            fails_in = 0;
+            iterate(o, 8);
+            while (heard(fd, &last)) {
+                free(r.text);
+                r = last;
+            }
+            bool usual = r.text != NULL &&
+                         strncmp(r.text, asked[i].answer, strlen(asked[i].answer)) == 0;
+            if (!usual && !failed)
+                fail_msg("%s: no answer", asked[i].line[asked[i].n - 1]);
+            if (r.text != NULL && !usual && strncmp(r.text, "-BUSY ", 6) != 0 &&
+                strncmp(r.text, "-EXECABORT ", 11) != 0)
+                fail_msg("%s: %.200s", asked[i].line[asked[i].n - 1], r.text);
+            free(r.text);
+            close(fd);
+            iterate(o, 8);
+        }
+    }
+}
+
+/* Who is told that nothing was done can believe it. */
+static void test_kill_without_memory(void **state)
+{
+    struct one *o = *state;
+    bool failed = true;
+    unsigned done = 0;
+    for (unsigned k = 1; failed; k++) {
+        int asker = come(o), victim = come(o);
+        struct reply r = {0};
+        fails_in = k;
+        ask(asker, "CLIENT KILL TYPE normal");
+        iterate(o, 8);
+        failed = fails_in == 0;
+        fails_in = 0;
+        assert_true(heard(asker, &r));
+        if (strcmp(r.text, "1") == 0) {
+            expect_closed(victim);
+            done++;
+        } else {
+            assert_int_equal(strncmp(r.text, "-BUSY nothing was done", 22), 0);
+            ask(victim, "PING");
+            iterate(o, 8);
+            expect(victim, "PONG");
+            close(victim);
+        }
+        free(r.text);
+        close(asker);
+        iterate(o, 8);
+        assert_true(failed || done == 1);
+    }
 }
 
 /* An instance never has more connections than places, whatever others have. */
@@ -627,6 +730,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_waiting_for_exec, setup, teardown),
         cmocka_unit_test_setup_teardown(test_work, setup, teardown),
         cmocka_unit_test_setup_teardown(test_line_without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kill_without_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test(test_strangers),
     };
