@@ -118,10 +118,12 @@ const char *result_text(struct clients *c, enum result result, bool write)
         return write ? "UNKNOWN this node stops: the command may or may not be done"
                      : "NOLEADER nothing was done: this node stops";
     case RESULT_TOO_LARGE:
-        (void)snprintf(c->why, sizeof c->why,
-                       "TOOBIG a value has at most %" PRIu32
-                       " bytes here (max_value_bytes), a key %d, and a command not much more",
-                       s->max_value_bytes, CMD_KEY_MAX_BYTES);
+        (void)snprintf(
+            c->why, sizeof c->why,
+            "TOOBIG a value has at most %" PRIu32
+            " bytes here (max_value_bytes), a key %d, and a command %d in all its arguments, "
+            "which are at most %d",
+            s->max_value_bytes, CMD_KEY_MAX_BYTES, CMD_MAX_BYTES, RESP_ARGS_MAX);
         return c->why;
     case RESULT_BUSY: return "BUSY nothing was done: too much is under way on this node";
     case RESULT_NOT_YET:

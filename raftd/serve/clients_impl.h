@@ -160,7 +160,7 @@ struct conn {
     bool hangup;           /* close after a last try to send */
 
     struct holder holder; /* what it is in claims; process 0: it has none */
-    bool claims;          /* it may have some */
+    struct gone *gone;    /* for when it has ended; malloc; NULL: it has no claims, and never had */
     bool doubt;           /* it was not told what became of a command that may make a claim */
 
     /* MULTI and WATCH. */

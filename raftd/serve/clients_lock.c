@@ -15,22 +15,25 @@ enum {
     WAIT_MAX_MS = 24 * 3600 * 1000,
 };
 
-/* Queues a command of one operation about claims. False: an error was answered. */
+/* Queues a command of one operation about claims. False: an error was answered. What it takes to free them
+ * at the end of the connection is there before it has any. */
 static bool queue_claim(struct conn *conn, const struct call *call, const struct cmd_item *it)
 {
     struct cmd_build *b = build_begin(conn);
-    if (it->kind != CMD_UNLOCK && conn->clients->n_gone >= CLIENTS_GONE_MAX) {
-        answer_error(conn, result_text(conn->clients, RESULT_BUSY, false));
-        return false;
-    }
+    struct gone *gone = conn->gone != NULL ? conn->gone : malloc(sizeof *gone);
+    enum result result = RESULT_BUSY;
     b->connection = conn->talker.id;
     b->operation[b->operations++] = *it;
-    enum result result = queue_write(conn, call->command, NULL, b);
-    if (result == RESULT_OK)
-        conn->claims = true;
-    else
-        answer_error(conn, result_text(conn->clients, result, false));
-    return result == RESULT_OK;
+    if (gone != NULL && (it->kind == CMD_UNLOCK || conn->clients->n_gone < CLIENTS_GONE_MAX))
+        result = queue_write(conn, call->command, NULL, b);
+    if (result == RESULT_OK) {
+        conn->gone = gone;
+        return true;
+    }
+    if (conn->gone == NULL)
+        free(gone);
+    answer_error(conn, result_text(conn->clients, result, false));
+    return false;
 }
 
 /* --- RAFT.LOCK ---------------------------------------------------------------------------------- */
@@ -50,13 +53,17 @@ static const char *parse(const struct call *call, struct wish *w)
         bool more = i + 1 < call->argc;
         if (resp_is(a, "try"))
             w->tries = true;
-        else if (resp_is(a, "value") && more && call->argv[i + 1].len <= CMD_WORD_MAX_BYTES)
+        else if (resp_is(a, "value") && more)
             w->word = &call->argv[++i];
-        else if (!resp_is(a, "wait") || !more || !resp_number(&call->argv[++i], &w->wait_ms) ||
-                 w->wait_ms < 0 || w->wait_ms > WAIT_MAX_MS)
-            return "ERR syntax error";
+        else if (!resp_is(a, "wait") || !more)
+            return "ERR syntax error: name [VALUE word] [TRY | WAIT ms]";
+        else if (!resp_number(&call->argv[++i], &w->wait_ms) || w->wait_ms < 0 ||
+                 w->wait_ms > WAIT_MAX_MS)
+            return "ERR WAIT takes 0 to 86400000 milliseconds, a day";
     }
-    return w->tries && w->wait_ms >= 0 ? "ERR syntax error" : NULL;
+    if (w->word != NULL && w->word->len > CMD_WORD_MAX_BYTES)
+        return "TOOBIG the word of a lock has at most 256 bytes";
+    return w->tries && w->wait_ms >= 0 ? "ERR syntax error: TRY or WAIT, not both" : NULL;
 }
 
 enum blocked lock_take(struct conn *conn, const struct call *call)
@@ -279,20 +286,22 @@ void lock_close(struct conn *conn)
     held_forget(conn);
     unsigned under_way = queue_in_loop(conn);
     bool late = conn->doubt || under_way > 0;
-    struct gone g = {.holder = conn->holder,
-                     .late_us = late ? clock_us() + LATE_US : 0,
-                     .under_way = under_way,
-                     .doubt = conn->doubt};
-    if (!conn->claims || c->ends || (!late && (g.holder.process == 0 || !has_claims(c, &g))))
+    struct gone *g = conn->gone;
+    if (g == NULL)
         return;
-    struct gone *kept = malloc(sizeof *kept);
-    if (kept == NULL)
-        return; /* without memory it ends with this process */
-    *kept = g;
-    kept->holder.connection = conn->talker.id;
-    cds_list_add_tail(&kept->link, &c->gone);
+    *g = (struct gone){.holder = conn->holder,
+                       .late_us = late ? clock_us() + LATE_US : 0,
+                       .under_way = under_way,
+                       .doubt = conn->doubt};
+    conn->gone = NULL;
+    if (c->ends || (!late && (g->holder.process == 0 || !has_claims(c, g)))) {
+        free(g);
+        return;
+    }
+    g->holder.connection = conn->talker.id;
+    cds_list_add_tail(&g->link, &c->gone);
     c->n_gone++;
-    free_claims(c, kept);
+    free_claims(c, g);
 }
 
 static void look_at_gone(struct clients *c, struct gone *g, uint64_t now)

@@ -443,7 +443,7 @@ void requests_take_answers(struct clients *c)
         struct pending *p = (struct pending *)(uintptr_t)req->client_tag; /* NOLINT */
         p->req = req;
         p->refused = req->result == RESULT_NO_KEY ? RESULT_OK : req->result;
-        if (!conn->claims || req->kind != REQUEST_WRITE || !take_claim(p, req))
+        if (conn->gone == NULL || req->kind != REQUEST_WRITE || !take_claim(p, req))
             ready(p);
     }
 }
@@ -692,7 +692,8 @@ static enum blocked answer_request(const struct pending *p)
     } else if (p->refused == RESULT_REFUSED) {
         error = refusal_text(req);
     } else if (req->results.outcome == MACHINE_TOO_OLD) {
-        error = "CANTTELL this write may have been done or not: its token is too old";
+        error = "CANTTELL this write may have been done or not: its token is too old, or of "
+                "another cluster";
     } else if (p->refused != RESULT_OK) {
         error = result_text(conn->clients, p->refused, true);
     } else if (is_untold(p)) {

@@ -168,7 +168,7 @@ bool conn_is_there(const struct conn *conn)
     struct pollfd p = {.fd = conn->in.fd};
     /* By TCP, one that was killed looks as if it had closed its sending side alone. What it watches or
      * holds must not last for ever. */
-    if ((conn->watching != NULL || conn->claims) && !conn->ended && !conn->clients->ends)
+    if ((conn->watching != NULL || conn->gone != NULL) && !conn->ended && !conn->clients->ends)
         p.events = POLLRDHUP;
     return poll(&p, 1, 0) == 0;
 }

@@ -330,7 +330,7 @@ static void all_info(const struct call *call, struct resp_out *out)
         if (c != NULL)
             tell_info(c, out);
         else
-            resp_null_array(out);
+            resp_null(out);
     }
 }
 

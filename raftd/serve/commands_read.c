@@ -294,7 +294,8 @@ void show_raft_outcome(const struct sight *s, const struct call *call, struct re
     switch (outcomes_find(&s->view->outcomes, &token, s->view->index + 1, &first)) {
     case OUTCOME_NEW: resp_null(out); break;
     case OUTCOME_TOO_OLD:
-        resp_error(out, "CANTTELL this write may have been done or not: its token is too old");
+        resp_error(out, "CANTTELL this write may have been done or not: its token is too old, or "
+                        "of another cluster");
         break;
     case OUTCOME_KNOWN:
         resp_array(out, 2);

@@ -120,7 +120,8 @@ struct set {
     const struct resp_arg *guard_value;
     const struct resp_arg *lock; /* NULL: it does not matter who holds which */
     int64_t fence;
-    uint64_t ttl_ms; /* 0: none */
+    uint64_t ttl_ms;  /* 0: none; ... */
+    unsigned unit_ms; /* ... in which unit it was given */
 };
 
 /* IFHELD lock fence */
@@ -133,24 +134,26 @@ static void set_held(struct set *set, const struct resp_arg *arg, struct cmd_bui
         build_fail(b, "ERR a fence is a number from 1 on");
 }
 
-/* `more`: how many arguments follow. */
+/* What is said twice counts once, as in Redis. `more`: how many arguments follow. */
 static bool set_option(struct set *set, const struct resp_arg *arg, unsigned more,
                        struct cmd_build *b)
 {
-    if (resp_is(arg, "get") && !set->get) {
+    unsigned unit_ms = resp_is(arg, "ex") ? 1000 : resp_is(arg, "px") ? 1 : 0;
+    if (resp_is(arg, "get")) {
         set->get = true;
-    } else if (resp_is(arg, "keepttl") && !set->keep && set->ttl_ms == 0) {
+    } else if (resp_is(arg, "keepttl") && set->ttl_ms == 0) {
         set->keep = true;
-    } else if (resp_is(arg, "nx") && set->guard == 0) {
+    } else if (resp_is(arg, "nx") && (set->guard == 0 || set->guard == CMD_IF_ABSENT)) {
         set->guard = CMD_IF_ABSENT;
-    } else if (resp_is(arg, "xx") && set->guard == 0) {
+    } else if (resp_is(arg, "xx") && (set->guard == 0 || set->guard == CMD_IF_PRESENT)) {
         set->guard = CMD_IF_PRESENT;
     } else if (resp_is(arg, "ifeq") && set->guard == 0 && more > 0) {
         set->guard = CMD_IF_VALUE;
         set->guard_value = arg + 1;
-    } else if ((resp_is(arg, "ex") || resp_is(arg, "px")) && more > 0 && !set->keep &&
-               set->ttl_ms == 0) {
-        set->ttl_ms = build_ttl(b, arg + 1, resp_is(arg, "ex") ? 1000 : 1);
+    } else if (unit_ms > 0 && more > 0 && !set->keep &&
+               (set->ttl_ms == 0 || set->unit_ms == unit_ms)) {
+        set->ttl_ms = build_ttl(b, arg + 1, unit_ms);
+        set->unit_ms = unit_ms;
     } else if (resp_is(arg, "ifheld") && set->lock == NULL && more > 1) {
         set_held(set, arg, b);
     } else if (resp_is(arg, "exat") || resp_is(arg, "pxat")) {

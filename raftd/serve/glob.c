@@ -19,7 +19,7 @@ static bool in_class(const uint8_t **p, const uint8_t *end, uint8_t c)
         (*p)++;
     while (*p < end && **p != ']') {
         uint8_t from = literal(p, end), to = from;
-        if (end - *p >= 2 && **p == '-' && (*p)[1] != ']') {
+        if (end - *p >= 2 && **p == '-') { /* as in Redis, ']' ends a range, too */
             (*p)++;
             to = literal(p, end);
         }

@@ -97,6 +97,10 @@ static void test_wait(void **state)
     expect_lock(c, ANY, 60000);
     ask(c, "RAFT.LOCK x WAIT 5 TRY");
     expect_part(c, "-ERR syntax");
+    ask(c, "RAFT.LOCK x WAIT 86400001");
+    expect_part(c, "-ERR WAIT takes 0 to 86400000");
+    ask(c, "RAFT.LOCK x VALUE %0257d TRY", 0);
+    expect_part(c, "-TOOBIG the word");
     ask(c, "RAFT.UNLOCK x y");
     expect_part(c, "-ERR");
     close(a);

@@ -522,6 +522,17 @@ static void test_late(void **state)
     kv_free(claims);
 }
 
+/* The machine does the oldest command that the main loop was asked for. */
+static void do_first(struct one *o)
+{
+    struct shared *s = &o->f.shared;
+    struct cds_wfcq_node *node = rcu_queue_pop(&s->requests_head, &s->requests_tail);
+    assert_non_null(node);
+    world_answer(&o->f, rcu_container(node, struct request, link));
+    s->readers[0].wake(s->readers[0].wake_ctx);
+    iterate(o, 2);
+}
+
 /* A place in the queue for a lock that could not be given back may still come to be the first. */
 static void test_not_given_back(void **state)
 {
@@ -532,10 +543,7 @@ static void test_not_given_back(void **state)
     int fd = come(o);
     ask(fd, "RAFT.LOCK x WAIT 50");
     iterate(o, 2);
-    struct cds_wfcq_node *node = rcu_queue_pop(&s->requests_head, &s->requests_tail);
-    world_answer(&o->f, rcu_container(node, struct request, link));
-    s->readers[0].wake(s->readers[0].wake_ctx);
-    iterate(o, 2);
+    do_first(o);
     pass_ms(200);
     iterate(o, 3);
     answer_first(o, RESULT_NO_LEADER);
@@ -544,6 +552,40 @@ static void test_not_given_back(void **state)
     close(fd);
     iterate(o, 2);
     answer_first(o, RESULT_OK); /* to what frees it */
+    machine_free(o->f.machine);
+    s->claims = NULL;
+}
+
+/* No memory when a connection ends that has a lock: it is freed all the same, if later. And who could not be
+ * freed gets none. */
+static void test_end_without_memory(void **state)
+{
+    struct one *o = *state;
+    struct shared *s = &o->f.shared;
+    o->f.machine = machine_new(s->kv);
+    s->claims = machine_claims(o->f.machine);
+    atomic_store(&s->lease_until_us, UINT64_MAX);
+    int fd = come(o);
+    fails_in = 2; /* behind what waits for it */
+    ask(fd, "RAFT.LOCK x");
+    iterate(o, 2);
+    assert_int_equal(fails_in, 0);
+    expect_part(fd, "-BUSY ");
+    ask(fd, "RAFT.LOCK x");
+    iterate(o, 2);
+    do_first(o);
+    expect_part(fd, "[");
+    fails_in = 1;
+    close(fd);
+    iterate(o, 2);
+    assert_int_equal(fails_in, 0);
+    assert_int_equal(o->clients->n_gone, 1);
+    test_us += 1100000;
+    locks_look(o->clients);
+    iterate(o, 1);
+    do_first(o);
+    locks_look(o->clients);
+    assert_int_equal(o->clients->n_gone, 0);
     machine_free(o->f.machine);
     s->claims = NULL;
 }
@@ -727,6 +769,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_given_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end_without_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_exec, setup, teardown),
         cmocka_unit_test_setup_teardown(test_work, setup, teardown),
         cmocka_unit_test_setup_teardown(test_line_without_memory, setup, teardown),
