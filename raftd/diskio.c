@@ -137,12 +137,12 @@ static void say_full(struct diskio *d, int rc, const char *error)
         refused_for_now(rc, error, "new writes are refused here until there is room");
 }
 
-/* Looks how much room there is, and whether the log is still where it was: files that lost their names could
- * still be written, and what they acknowledge would be lost. */
+/* Looks how much room there is, and whether the log's newest file is still where it was: one that lost its
+ * name could still be written, and what it acknowledges would be lost. */
 static void look(struct diskio *d)
 {
-    char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
-    (void)snprintf(log, sizeof log, "%s/log", d->cfg.dir);
+    char what[WAL_MESSAGE_BYTES];
+    const char *log = wal_newest(d->cfg.wal);
     int64_t room = d->cfg.disk->room(d->cfg.disk->ctx, log);
     if (room == -ENOENT)
         say_fatal(RAFTD_EXIT_DISK,

@@ -508,6 +508,11 @@ const char *wal_error(const struct wal *w)
     return w->error;
 }
 
+const char *wal_newest(const struct wal *w)
+{
+    return w->path;
+}
+
 struct wal_stats wal_stats(const struct wal *w)
 {
     struct wal_stats stats = w->stats;

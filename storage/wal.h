@@ -239,6 +239,9 @@ void wal_spare_made(struct wal *w, uint64_t number);
 /* What the last failed call was: file, offset, call and reason. Valid until the next call. */
 const char *wal_error(const struct wal *w);
 
+/* Path of the newest segment's file, the one that is written or will be next. Valid until the next call. */
+const char *wal_newest(const struct wal *w);
+
 struct wal_stats wal_stats(const struct wal *w);
 
 #endif

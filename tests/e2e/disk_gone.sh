@@ -46,14 +46,21 @@ ends_with_74 'Read-only file system'
 start "$victim"
 expect 0 ctl "$victim" --timeout 10 get again
 
-# --- the log is removed -------------------------------------------------------------------------------
-rm -r "$WORK/node$victim/log"
-start_ms=$(now_ms)
-ends_with_74 'was removed while raftd was running'
-[ $(($(now_ms) - start_ms)) -lt 5000 ] || fail "it went on for $(($(now_ms) - start_ms)) ms"
-start "$victim"
+# --- the log is removed, its files, or the whole directory ---------------------------------------------
 mended() { [ "$(field "$victim" doubt)" = 0 ]; }
-wait_for 30 "node $victim to be mended" mended
+for gone in "rm -r '$WORK/node$victim/log'" "rm '$WORK/node$victim/log/'*.seg" "mv '$WORK/node$victim' '$WORK/away'"; do
+    eval "$gone"
+    start_ms=$(now_ms)
+    ends_with_74 'was removed while raftd was running'
+    [ $(($(now_ms) - start_ms)) -lt 5000 ] || fail "it went on for $(($(now_ms) - start_ms)) ms"
+    if [ -e "$WORK/away" ]; then
+        expect 3 "$RAFTD" -c "$CONF" -i "$victim"
+        says 'there is no data of a node'
+        mv "$WORK/away" "$WORK/node$victim"
+    fi
+    start "$victim"
+    wait_for 30 "node $victim to be mended" mended
+done
 writers_stop
 
 # --- a medium that is written, but can't be read ------------------------------------------------------

@@ -673,14 +673,14 @@ static void lose_log(struct rig *g)
     put(g, 1, 100);
     (void)wait_done(g);
     pthread_mutex_lock(&g->disk.lock);
-    memdisk_lose(g->disk.m, DIR "/log");
+    memdisk_lose(g->disk.m, DIR "/log/0000000000000001.seg");
     pthread_mutex_unlock(&g->disk.lock);
     for (uint64_t end = clock_us() + WAIT_US; clock_us() < end;)
         (void)status(g);
 }
 
-/* Nothing is acknowledged for long in files that are in no directory any more. */
-static void test_lost_directory(void **state)
+/* Nothing is acknowledged for long in a file that is in no directory any more. */
+static void test_lost_file(void **state)
 {
     (void)state;
     assert_int_equal(exit_code_of(lose_log), RAFTD_EXIT_DISK);
@@ -779,7 +779,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures_end_the_process), /* first: they fork */
         cmocka_unit_test(test_denied_ends_the_process),
-        cmocka_unit_test(test_lost_directory),
+        cmocka_unit_test(test_lost_file),
         cmocka_unit_test(test_stop_while_hung),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_urgent_first),
