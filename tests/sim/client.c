@@ -39,7 +39,7 @@ static size_t history_begin(struct sim *s, const struct op *o, uint32_t number)
                                              [OP_DELETE] = LINEAR_DELETE,
                                              [OP_GET] = LINEAR_GET,
                                              [OP_LIST] = LINEAR_GET};
-    if (o->key >= s->o.hot_keys || o->kind == OP_TRANSACTION)
+    if (o->key >= s->o.hot_keys || o->kind == OP_TRANSACTION || o->kind == OP_SCAN)
         return NO_HISTORY;
     unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
     size_t first = 0;
@@ -351,7 +351,9 @@ static void serve(struct sim *s, struct sim_node *m, uint32_t number)
                    "node %u serves a read at %" PRIu64 ", %" PRIu64 " was committed when it came",
                    m->at + 1, applied, o->must_see);
     unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
-    for (unsigned i = 0; i < n; i++) {
+    if (o->kind == OP_SCAN)
+        sim_scan_page(s, m, number);
+    for (unsigned i = 0; o->kind != OP_SCAN && i < n; i++) {
         uint32_t shows = sim_look(s, m, o->kind == OP_LIST ? i : o->key);
         if (o->history != NO_HISTORY)
             linear_return(s->linear, o->history + i, shows == NO_OP ? LINEAR_ABSENT : LINEAR_FOUND,

@@ -124,7 +124,7 @@ struct term {
 
 /* ---- clients ---- */
 
-enum op_kind { OP_PUT, OP_DELETE, OP_TRANSACTION, OP_GET, OP_LIST }; /* writes come first */
+enum op_kind { OP_PUT, OP_DELETE, OP_TRANSACTION, OP_GET, OP_LIST, OP_SCAN }; /* writes first */
 enum op_state { OP_SENT, OP_OPEN, OP_DONE, OP_LOST };
 
 /* A key's committed writes, ascending. */
@@ -774,9 +774,9 @@ void sim_watch_made(struct sim *s, uint64_t index, uint32_t key, uint32_t op);
 /* Those who watch at that node get news, if it has some. */
 void sim_watch(struct sim *s, struct sim_node *m);
 
-/* scan.c */
-/* Some page of a scan may be asked of that node. */
+/* scan.c: some page of a scan may be asked of that node; the one of this operation may be told. */
 void sim_scan(struct sim *s, struct sim_node *m);
+void sim_scan_page(struct sim *s, struct sim_node *m, uint32_t op);
 void sim_scans_free(struct sim *s);
 
 /* events.c */

@@ -221,6 +221,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->scans += t->scans;
     s->scans_moved += t->scans_moved;
     s->pages += t->pages;
+    s->asked_pages += t->asked_pages;
     s->unknown_cursors += t->unknown_cursors;
     s->held += t->held;
     s->frees += t->frees;
@@ -290,8 +291,8 @@ static void print_stats(const struct sum *sum)
            t->events_told, t->breaks, t->healths);
     printf("  scans: %" PRIu64 " came to their end, %" PRIu64
            " of them while entries were applied; %" PRIu64 " pages, %" PRIu64
-           " cursors that were not known\n",
-           t->scans, t->scans_moved, t->pages, t->unknown_cursors);
+           " of them linearizable; %" PRIu64 " cursors that were not known\n",
+           t->scans, t->scans_moved, t->pages, t->asked_pages, t->unknown_cursors);
     printf("  locks: held in %" PRIu64 " steps, %" PRIu64
            " processes freed, living ones over in %" PRIu64 " steps\n",
            t->held, t->frees, t->overs);

@@ -2,6 +2,9 @@
  * expire. A key that is there through all of a scan must be told, none may be told twice, and each one that
  * is told must be there in the view that the page is of.
  *
+ * One of them reads what its node has (READONLY). The others ask as clients do by default: a page waits until
+ * the node knows that it has all that was committed anywhere when it was asked for, and shows that.
+ *
  * Between two pages passes some time. Now and then an answer is lost, and the page is asked for again; or the
  * program goes on at another node, or at its own one after a restart. There nobody may know its cursor, and
  * it begins again. No chance of the run is drawn for any of it, so all else is as it is without it. */
@@ -34,6 +37,8 @@ static const struct scan_kind {
 struct scanner {
     uint32_t random;
     unsigned node; /* that it asks next */
+    bool local;    /* READONLY */
+    uint32_t op;   /* by which it has asked for a page that it waits for; NO_OP: for none */
     uint64_t acts_at, gives_up_at;
     const struct scan_kind *kind;
     uint64_t cursor;      /* 0: it begins */
@@ -74,6 +79,8 @@ static struct scans *scans_of(struct sim *s)
         struct scanner *p = &s->scans->scanners[i];
         p->random = (uint32_t)s->o.seed * SCANNERS + i;
         p->node = roll(p, s->o.nodes);
+        p->local = i == 0;
+        p->op = NO_OP;
         p->gives_up_at = s->now + WAIT_US;
         another_scan(p);
     }
@@ -243,11 +250,16 @@ static void take(struct sim *s, struct sim_node *m, struct scanner *p, uint64_t 
     }
 }
 
-static void page(struct sim *s, struct sim_node *m, struct scanner *p)
+/* Of all that was committed up to `least`, or more. */
+static void page(struct sim *s, struct sim_node *m, struct scanner *p, uint64_t least)
 {
     struct resp_out out = {.most = ANSWER_BYTES, .version = 2};
     rcu_enter();
     const struct kv_view *view = kv_view(m->kv);
+    if (view->index < least)
+        sim_broken(s, "scan-stale",
+                   "node %u shows %" PRIu64 " to a scan, %" PRIu64 " was committed", m->at + 1,
+                   view->index, least);
     ask(s, m, p, view, &out);
     if (out.len == 0 || out.lost != 0)
         sim_broken(s, "scan-answer", "node %u: no answer to a scan", m->at + 1);
@@ -261,6 +273,26 @@ static void page(struct sim *s, struct sim_node *m, struct scanner *p)
     s->t.pages++;
     s->t.unknown_cursors += refused;
     free(out.buf);
+    if (roll(p, LEAVES) == 0)
+        p->node = roll(p, s->o.nodes);
+}
+
+void sim_scan_page(struct sim *s, struct sim_node *m, uint32_t op)
+{
+    for (unsigned i = 0; !s->spoilt && i < SCANNERS; i++) {
+        struct scanner *p = &s->scans->scanners[i];
+        if (p->op != op) /* who has given up is told nothing */
+            continue;
+        page(s, m, p, s->ops[op].must_see);
+        p->op = NO_OP;
+        s->t.asked_pages++;
+    }
+}
+
+/* A page that it has asked for may still come. */
+static bool waits(const struct sim *s, const struct scanner *p)
+{
+    return p->op != NO_OP && s->ops[p->op].state < OP_DONE;
 }
 
 void sim_scan(struct sim *s, struct sim_node *m)
@@ -268,13 +300,18 @@ void sim_scan(struct sim *s, struct sim_node *m)
     struct scans *all = scans_of(s);
     for (unsigned i = 0; !s->spoilt && i < SCANNERS; i++) {
         struct scanner *p = &all->scanners[i];
-        bool serves = p->node == m->at && node_local_reads(m->node);
-        if (s->now < p->acts_at || (!serves && s->now < p->gives_up_at))
+        bool waiting = waits(s, p), late = s->now >= p->gives_up_at;
+        bool local = p->local || s->closed || s->o.clients == 0; /* then all is to be quiet */
+        bool serves = !waiting && p->node == m->at && (!local || node_local_reads(m->node));
+        if (s->now < p->acts_at || (!serves && !late))
             continue;
-        if (serves)
-            page(s, m, p);
-        if (!serves || roll(p, LEAVES) == 0)
+        p->op = NO_OP;
+        if (!serves)
             p->node = roll(p, s->o.nodes);
+        else if (local)
+            page(s, m, p, 0);
+        else
+            p->op = sim_ask(s, UINT32_MAX, m->at, OP_SCAN, 0, 0, 0);
         p->acts_at = s->now + UINT64_C(1000) * (1 + roll(p, PAUSE_MAX_MS));
         p->gives_up_at = p->acts_at + WAIT_US;
     }

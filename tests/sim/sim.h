@@ -144,7 +144,8 @@ struct sim_totals {
     uint64_t events_told, breaks;        /* ... events; and times that others came between */
     uint64_t healths;                    /* looks at a leader that says that it is not well */
     uint64_t scans, scans_moved;     /* that came to their end; ... while entries were applied */
-    uint64_t pages, unknown_cursors; /* answers to scans */
+    uint64_t pages, unknown_cursors; /* answers to scans, of which so many ... */
+    uint64_t asked_pages;            /* ... were linearizable reads */
     uint64_t ends;                   /* keys whose time had come */
     uint64_t compacted;              /* times that some of these wanted more than was remembered */
     uint64_t doubts;     /* nodes that were told that they had lost something, and have it again */
