@@ -37,7 +37,7 @@ static void event_text(FILE *f, const struct note *n)
         "stopping", "not yet", "full",      "refused", "disk full", "log full"};
     static const char *const steps[] = {"snapshot read from", "snapshot begins at",
                                         "snapshot written from", "snapshot installed:"};
-    static const char *const ops[] = {"put", "delete", "transaction", "get", "list"};
+    static const char *const ops[] = {"put", "delete", "transaction", "get", "list", "scan"};
     static const char *const stops[] = {"power cut, nothing unsynced kept",
                                         "power cut, all unsynced kept", "power cut", "killed"};
     switch (n->kind) {
