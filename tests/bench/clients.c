@@ -4,9 +4,9 @@
  *     clients SECONDS LEADER_SOCKET OTHER_SOCKET COMMAND...
  *
  * One after the other, each for so long: puts at the leader's node; a lock that is taken and given back
- * there; a lock that goes from one client to the next, at two nodes; and from the moment that a put at
- * the leader's node is asked for, and from its answer, to the line that COMMAND (raftctl watch) prints.
- * Medians in microseconds, as key=value. */
+ * there, beside a put and two of them; a lock that goes from one client to the next, at two nodes; and from
+ * the moment that a put at the leader's node is asked for, and from its answer, to the line that COMMAND
+ * (raftctl watch) prints. Medians in microseconds, as key=value. */
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 enum { SAMPLES_MAX = 1 << 20, LATE_MS = 10000 };
 
 static double seconds;
-static double samples[SAMPLES_MAX], more[SAMPLES_MAX];
+static double samples[SAMPLES_MAX], more[SAMPLES_MAX], pairs[SAMPLES_MAX];
 
 static double now_us(void)
 {
@@ -112,17 +112,27 @@ static void puts_of(redisContext *c)
     print("put", samples, n);
 }
 
+/* Each beside a put and two of them, so that a machine that gets slower or faster does not count. */
 static void locks_of(redisContext *c)
 {
     size_t n = 0;
-    for (double begin = now_us(), at = begin; at - begin < seconds * 1e6 && n < SAMPLES_MAX; n++) {
+    double begin = now_us(), at = begin;
+    while (at - begin < seconds * 1e6 && n < SAMPLES_MAX) {
+        put(c, (long long)n % 1000);
+        double one = now_us();
+        put(c, (long long)n % 1000);
+        put(c, (long long)n % 1000);
+        double two = now_us();
         say(c, "RAFT.LOCK %s", "bench", 0);
         unlock(c, locked(c));
-        double then = at;
+        more[n] = one - at;
+        pairs[n] = two - one;
         at = now_us();
-        samples[n] = at - then;
+        samples[n++] = at - two;
     }
     print("lock", samples, n);
+    print("lock_put", more, n);
+    print("lock_puts", pairs, n);
 }
 
 /* The next one is in the queue before the lock is given to it. */
