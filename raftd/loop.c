@@ -42,6 +42,7 @@ enum {
     DRAIN_ROUNDS = 64,      /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
     MEASURED = 16,          /* iterations after which the processor's clock is read again */
     ALARM_EARLY_US = 10000, /* a small part of the shortest time between two heartbeats */
+    IN_TIME_US = 2000,      /* behind a deadline: no process that was stopped */
 };
 
 /* What to do when the system refuses what a start needs. */
@@ -111,15 +112,14 @@ static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
     (void)udp_receive(l->post.udp, on_datagram, l);
 }
 
-/* The alarm only wakes the loop: on_prepare() does what is due. */
+/* The alarm only wakes the loop: on_prepare() does what is due, and sets it anew, after which there is
+ * nothing to read. */
 static void on_alarm(struct ev_loop *ev, ev_io *w, int revents)
 {
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
-    uint64_t times;
-    if (read(l->alarm_fd, &times, sizeof times) == (ssize_t)sizeof times)
-        l->alarm_at = 0;
+    l->alarm_at = 0;
 }
 
 static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *done)
@@ -309,7 +309,7 @@ static void set_alarm(struct loop *l)
     if (at < now)
         at = now; /* 0 would turn the alarm off */
     bool idle = now >= l->alarm_set_us + ALARM_EARLY_US && at > l->alarm_at + ALARM_EARLY_US;
-    if (at == NEVER || (l->alarm_at > now && l->alarm_at <= at && !idle))
+    if (l->alarm_at > now && l->alarm_at <= at && !idle)
         return;
     l->alarm_at = at;
     l->alarm_set_us = now;
@@ -351,15 +351,24 @@ static void measure(struct loop *l, uint64_t took_us)
     l->longest_us = max_u64(l->longest_us, took_us);
 }
 
+/* Before the node looks at its deadlines: a process that was stopped first hears what came meanwhile. A
+ * leader that is in time has nothing to hear that the poll did not tell; it wakes for each heartbeat. */
+static void drain(struct loop *l)
+{
+    bool in_time = loop_now(l) < l->deadline + IN_TIME_US;
+    if (loop_now(l) < l->deadline || (in_time && node_raft(l->node)->role == RAFT_LEADER))
+        return;
+    for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->post.udp, on_datagram, l) > 0; i++)
+        continue;
+}
+
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
     (void)revents;
     struct loop *l = w->data;
     const struct publish_from from = {l->node,   l->disk,       &l->post,
                                       l->shared, l->longest_us, l->most_us};
-    if (loop_now(l) >= l->deadline)
-        for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->post.udp, on_datagram, l) > 0; i++)
-            continue;
+    drain(l);
     tell_refused(l);
     if (l->disk_silent)
         take_disk(l);

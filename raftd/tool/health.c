@@ -9,7 +9,7 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-/* The daemon renews its status about once a second while nobody asks, and after a question at its next
+/* The daemon renews its status about every two seconds while nobody asks, and after a question at its next
  * heartbeat, of which there are more than two in an election timeout. */
 enum { LATE_MS = 200, HEARTBEATS = 2, HEARTBEAT_LATE_MS = 150 };
 

@@ -295,14 +295,19 @@ static void test_idle(void **state)
 {
     (void)state;
     start();
-    lasts(S);
-    lasts(S);
+    lasts(2 * S);
+    lasts(2 * S);
     for (unsigned i = 0; i < 2; i++) {
         shared->status_asked = true;
         lasts(100 * MS);
         assert_false(shared->status_asked);
     }
+    lasts(2 * S);
+    raft.cfg.heartbeat = 100 * MS; /* so the loop wakes in time */
+    lasts(1900 * MS);
+    raft.cfg.heartbeat = 5 * S;
     lasts(S);
+    raft.cfg.heartbeat = 0;
     assert_int_equal(news, 0);
     stop();
     for (unsigned i = 0; i < 10; i++) {
@@ -321,7 +326,7 @@ static void test_idle(void **state)
         }
         p.published_us = 0;
         turn(MS);
-        lasts(i < 9 ? 100 * MS : S);
+        lasts(i < 9 ? 100 * MS : 2 * S);
         stop();
     }
 }
@@ -332,7 +337,7 @@ static void test_by_status(void **state)
     (void)state;
     start();
     told.disk_pending_us = HEALTH_DISK_HANGS_US;
-    lasts(S);
+    lasts(2 * S);
     assert_true(news == 1 && tells == 1);
     told.disk_pending_us = 0;
     lasts(100 * MS);
