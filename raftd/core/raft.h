@@ -258,7 +258,7 @@ struct raft_config {
      * stand for election.) */
     raft_time disk_stall;
     uint64_t seed; /* of the random timeouts; different on every node */
-    /* Random token of this process: peers learn from it that a node restarted and forgot its
+    /* Random token of this process, not 0: peers learn from it that a node restarted and forgot its
      * streams. */
     uint32_t boot;
     raft_time full_retry; /* a batch for which there was no room is tried again after so long */
