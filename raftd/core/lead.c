@@ -436,17 +436,6 @@ static bool is_quiet(const struct raft *r, raft_time now, const struct raft_peer
     return p->state == RAFT_PEER_REPLICATE && now < p->heard + r->cfg.quiet;
 }
 
-/* A heartbeat is due to some peer: then those are sent as well that would be due soon, so that all leave at
- * one time. Else an extra LEAD to one peer would part them for good, and an idle leader would wake for each
- * peer. */
-static bool is_beat(const struct raft *r, raft_time now)
-{
-    bool due = false;
-    for (unsigned i = 0; i < r->n_peers && !due; i++)
-        due = r->peers[i].served && now >= r->peers[i].lead_sent + r->cfg.heartbeat;
-    return due;
-}
-
 /* True if a LEAD of the round for reads has to go to this peer now. A peer that was silent for
  * raft_lead_patience() is not asked, so that a dead peer costs heartbeats and not a datagram for each read.
  * Heartbeats carry a round as well, and the first message of a peer that is back makes the round due at once
@@ -469,7 +458,6 @@ void raft_lead_flush(struct raft *r, raft_time now)
 {
     enum raft_round round = raft_read_round(r);
     raft_time quorum_heard = raft_election_quorum_heard(r);
-    bool together = is_beat(r, now);
     if (round == RAFT_ROUND_START)
         r->read_round = r->round + 1;
     for (unsigned i = 0; i < r->n_peers; i++) {
@@ -478,8 +466,7 @@ void raft_lead_flush(struct raft *r, raft_time now)
         if (!p->served)
             continue;
         bool asked = ask_round(r, now, p, round);
-        bool beat = now >= lead_due_at(r, p, quorum_heard) ||
-                    (together && now >= p->lead_sent + r->cfg.heartbeat / 2);
+        bool beat = now >= lead_due_at(r, p, quorum_heard);
         if (asked || beat) {
             bool quiet = !asked && is_quiet(r, now, p);
             make_lead(r, now, p, !quiet, &m);
