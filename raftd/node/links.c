@@ -199,11 +199,10 @@ void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struc
         s->loss_out_permille = back * 10;
 }
 
-void links_soon(struct links *l, uint64_t now)
+void links_soon(struct links *l)
 {
     for (unsigned i = 0; i < l->n_rows; i++)
-        if (now >= l->rows[i].told_at + TELL_NEWS_US)
-            l->rows[i].told_at = min_u64(l->rows[i].told_at, now - min_u64(now, tell_us(l)));
+        l->rows[i].news = true;
 }
 
 uint64_t links_due(const struct links *l, uint16_t peer)
@@ -217,9 +216,11 @@ uint64_t links_due(const struct links *l, uint16_t peer)
 bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out)
 {
     struct link_row *to = find_mine(l, peer);
-    if (to->told_at != 0 && now < to->told_at + tell_us(l))
+    uint64_t every = to->news ? TELL_NEWS_US : tell_us(l);
+    if (to->told_at != 0 && now < to->told_at + every)
         return false;
     to->told_at = now;
+    to->news = false;
     out->cols = (uint8_t)members(l)->n;
     out->members = l->members;
     out->rows = 1;

@@ -16,6 +16,7 @@ struct link_row {
     uint8_t heard[RAFT_MEMBERS_MAX]; /* by column: loss in percent, or WIRE_NOT_* */
     uint64_t heard_at;               /* 0 = never told */
     uint64_t told_at;                /* when we told it what we hear; 0 = it is due */
+    bool news;                       /* there is something since then that it is to know soon */
     bool silent;                     /* it was so when we looked last, ... */
     uint64_t last_word_at;           /* ... and this was the last that was heard of it; 0 = never */
     struct wire_settings settings;
@@ -50,7 +51,7 @@ void links_watch(struct links *l, uint64_t now);
 uint64_t links_due(const struct links *l, uint16_t peer);
 
 /* Something is to be known soon: rows go with the next datagrams that go anyway. */
-void links_soon(struct links *l, uint64_t now);
+void links_soon(struct links *l);
 
 /* Fills the rows that go to this peer now. False: they went there lately. */
 bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out);

@@ -317,7 +317,7 @@ void vitals_self(struct vitals *v, struct status *s)
 {
     uint8_t health = (uint8_t)health_own(s, HEALTH_LAG_MAX);
     if (v->self.health != health && leads(v))
-        links_soon(v->links, s->now_us); /* followers tell it to their clients */
+        links_soon(v->links); /* followers tell it to their clients */
     v->self.health = health;
     v->self_term = s->role == RAFT_LEADER ? s->term : 0;
     v->self.drained = s->drained != 0;

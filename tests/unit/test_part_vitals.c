@@ -33,9 +33,9 @@ void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struc
     s->loss_out_permille = peer == 2 ? 1000 : STATUS_LOSS_UNKNOWN;
 }
 
-void links_soon(struct links *l, uint64_t now)
+void links_soon(struct links *l)
 {
-    (void)l, (void)now;
+    (void)l;
     hurried++;
 }
 
