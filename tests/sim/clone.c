@@ -83,6 +83,9 @@ void sim_clone_begin(struct sim *s, const struct sim_node *m)
     c->snap = m->snap;
     c->marked = m->marked;
     c->tip = c->committed = &s->root;
+    /* The clone before, perhaps of the same disk, was another box. */
+    for (uint64_t t = 0; t < s->n_terms; t++)
+        s->terms[t].votes[c->at] = 0;
     c->snap_maybe = NULL;
     c->n_was = c->n_maybe = 0;
     sim_boot(s, c);
